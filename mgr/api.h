@@ -1,0 +1,48 @@
+#pragma once
+
+// What sysbox-runc and sysbox-mgr say to each other: interface io.sysbox.manager, described in
+// io.sysbox.manager.varlink. Structs only.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/id_range.h"
+
+namespace sysbox::mgr {
+
+inline constexpr const char* kInterface = "io.sysbox.manager";
+inline constexpr const char* kDefaultSocket = "/run/sysbox/sysbox-mgr.sock";
+
+// Asks for everything that a container needs of the host for its life. Registering an id that
+// is registered already fails with EEXIST.
+struct RegisterRequest {
+  std::string id;
+  // The root file system as the bundle names it; absolute. The image's content of a special
+  // directory is copied from here into a new volume.
+  std::string rootfs;
+  // The container is gone for good, and its volumes with it, when this path is: the directory
+  // that the engine removes with the container (the overlay's own directory, or the rootfs).
+  std::string lifeline;
+  // Ids that the engine chose (a user namespace of its own); nothing: take them from the pool.
+  // Both must be unused by any other live container.
+  std::optional<IdRange> given_uids;
+  std::optional<IdRange> given_gids;
+  // Destinations inside the container that the caller mounts itself: a special directory that
+  // is one of them gets no volume.
+  std::vector<std::string> own_destinations;
+};
+
+// A host directory to mount at `destination`, with ids shifted: on disk it is owned by 0-based ids.
+struct Volume {
+  std::string destination;
+  std::string source;
+};
+
+struct RegisterReply {
+  IdRange uids;
+  IdRange gids;
+  std::vector<Volume> volumes;
+};
+
+}  // namespace sysbox::mgr
