@@ -1,0 +1,39 @@
+#pragma once
+
+// One registered container, as the parts of sysbox-fs see it.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "fs-emulator/api.h"
+
+namespace sysbox::fs {
+
+// What is fixed at registration. Shared by pointer among the daemon's threads; immutable.
+struct ContainerIdentity {
+  std::string id;
+  IdMap uid_map;
+  IdMap gid_map;
+  CgroupDirectories cgroups;
+};
+
+// The container's emulated files as mounts: what is bound over a procfs or sysfs of it.
+// Immutable after registration.
+struct EmulatedTrees {
+  std::vector<Piece> pieces;
+  UniqueFd static_tree;  // detached FUSE mounts
+  UniqueFd live_tree;
+};
+
+// The container's first process. A copy of its pidfd; the pid is for /proc paths and is only
+// to be trusted while the pidfd says that the process lives.
+struct ContainerInit {
+  int pid = 0;
+  UniqueFd pidfd;
+};
+
+}  // namespace sysbox::fs
