@@ -130,8 +130,15 @@ bool JsonFields::read_integer(const nlohmann::json& value, const std::string& pa
     positive = value.get<std::uint64_t>();
     if (positive <= max) return true;
   } else if (value.is_number_integer()) {
-    negative = value.get<std::int64_t>();
-    if (negative >= min && negative < 0) return true;
+    // A number that this program made itself may be signed and positive.
+    const auto number = value.get<std::int64_t>();
+    if (number < 0) {
+      negative = number;
+      if (number >= min) return true;
+    } else {
+      positive = static_cast<std::uint64_t>(number);
+      if (positive <= max) return true;
+    }
   }
   fail_type(path, join("a whole number between ", min, " and ", max), value);
   return false;

@@ -2,7 +2,8 @@
 
 // Messages with descriptors over a Unix stream socket, framed as Varlink frames them: one JSON
 // text ended by a NUL byte (https://varlink.org/Method-Call). Descriptors travel by SCM_RIGHTS
-// with the message's first byte.
+// with the message's first byte. Calls and replies alternate, so that descriptors belong to the one
+// message that is on its way.
 
 #include <sys/socket.h>
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <system_error>
 #include <thread>
 
 #include "common/json_fields.h"
@@ -56,7 +57,12 @@ void Server::add_interface(const std::string& name, std::string description) {
 void Server::add_method(const std::string& name, Method method) {
   methods_[name] = std::move(method);
 }
-void Server::stop() { stopping_ = true; }
+void Server::stop() {
+  stopping_ = true;
+  const std::lock_guard lock(open_mutex_);
+  // A thread that waits for its peer's next call wakes up; a reply can still be sent.
+  for (const int socket : open_) ::shutdown(socket, SHUT_RD);
+}
 
 Result<void> Server::serve(int listener) {
   while (!stopping_) {
@@ -74,10 +80,17 @@ Result<void> Server::serve(int listener) {
     }
     while (connections_ >= kMaxConnections) ::poll(nullptr, 0, 5);
     ++connections_;
-    std::thread([this, socket = MessageSocket(std::move(client))]() mutable {
-      serve_connection(std::move(socket));
+    // The one call here that throws: a host that is out of processes costs this caller its
+    // answer, not everybody the daemon.
+    try {
+      std::thread([this, socket = MessageSocket(std::move(client))]() mutable {
+        serve_connection(std::move(socket));
+        --connections_;
+      }).detach();
+    } catch (const std::system_error& no_thread) {
       --connections_;
-    }).detach();
+      log::error("cannot answer a call: ", no_thread.what());
+    }
   }
   while (connections_ > 0) ::poll(nullptr, 0, 5);
   return {};
@@ -90,6 +103,16 @@ void Server::serve_connection(MessageSocket socket) {
                  peer.ok() ? std::to_string(peer.value().uid) : "unknown");
     return;
   }
+  {
+    const std::lock_guard lock(open_mutex_);
+    open_.insert(socket.fd());
+  }
+  serve_calls(socket);
+  const std::lock_guard lock(open_mutex_);
+  open_.erase(socket.fd());
+}
+
+void Server::serve_calls(MessageSocket& socket) {
   while (!stopping_) {
     Result<Message> message = socket.receive(after(kIdleTimeout));
     if (!message.ok()) return;

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,11 +42,13 @@ class Server {
 
   // Serves until stop(). `listener` is a listening stream socket.
   Result<void> serve(int listener);
-  // May be called from another thread: serve() returns when all connections have ended.
+  // May be called from another thread: calls being answered are finished, idle connections are
+  // hung up, and serve() returns when the listener is shut down (shutdown(2)) as well.
   void stop();
 
  private:
   void serve_connection(MessageSocket socket);
+  void serve_calls(MessageSocket& socket);
   std::string answer(const std::string& text, std::vector<UniqueFd> fds,
                      std::vector<UniqueFd>& reply_fds);
   Result<Parameters> introspect(const std::string& method, const nlohmann::json& parameters);
@@ -54,6 +57,8 @@ class Server {
   std::map<std::string, Method> methods_;
   std::atomic<int> connections_{0};
   std::atomic<bool> stopping_{false};
+  std::mutex open_mutex_;
+  std::set<int> open_;  // the connections' sockets
 };
 
 }  // namespace sysbox::varlink

@@ -48,4 +48,10 @@ struct StartRequest {
   int init_pidfd = -1;
 };
 
+// One entry of List's reply; init_pid is 0 until the container was started.
+struct ListedContainer {
+  std::string id;
+  int init_pid = 0;
+};
+
 }  // namespace sysbox::fs

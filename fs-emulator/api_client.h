@@ -4,6 +4,7 @@
 // that says how to start it.
 
 #include <string>
+#include <vector>
 
 #include "common/result.h"
 #include "fs-emulator/api.h"
@@ -21,6 +22,7 @@ class Client {
   Result<void> add_listener(const std::string& id, int notify_fd);
   // An unknown id is no error.
   Result<void> unregister_container(const std::string& id);
+  Result<std::vector<ListedContainer>> list();
 
  private:
   std::string socket_path_;

@@ -3,6 +3,7 @@
 // What sysbox-runc and sysbox-mgr say to each other: interface io.sysbox.manager, described in
 // io.sysbox.manager.varlink. Structs only.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,18 +32,38 @@ struct RegisterRequest {
   // Destinations inside the container that the caller mounts itself: a special directory that
   // is one of them gets no volume.
   std::vector<std::string> own_destinations;
+  // The process that makes the container: while it lives the registration counts as live, also
+  // before the container has a process. 0: the client puts in its own.
+  std::int32_t caller_pid = 0;
 };
 
 // A host directory to mount at `destination`, with ids shifted: on disk it is owned by 0-based ids.
 struct Volume {
   std::string destination;
   std::string source;
+
+  bool operator==(const Volume&) const = default;
 };
 
 struct RegisterReply {
   IdRange uids;
   IdRange gids;
   std::vector<Volume> volumes;
+};
+
+// A registered container. An id "recovered:231072" stands for a range that running processes
+// were seen to use when the daemon started without a record of them.
+struct ListedContainer {
+  std::string id;
+  IdRange uids;
+  IdRange gids;
+  std::vector<Volume> volumes;
+};
+
+struct ListReply {
+  std::vector<ListedContainer> containers;
+  std::uint32_t ranges = 0;       // in the pool
+  std::uint32_t free_ranges = 0;  // of these
 };
 
 }  // namespace sysbox::mgr

@@ -17,6 +17,7 @@ class Client {
   Result<RegisterReply> register_container(const RegisterRequest& request);
   // Gives the ids back. The volumes stay until the lifeline is gone. An unknown id is no error.
   Result<void> unregister_container(const std::string& id);
+  Result<ListReply> list();
 
  private:
   std::string socket_path_;

@@ -1,7 +1,10 @@
 #pragma once
 
 // What the handlers of trapped calls may ask of the program that serves the container; sysbox-fs
-// implements it. Calls come from several threads at once.
+// implements it. Calls come from several threads at once; each such thread has left the file
+// system attributes that threads share (unshare(CLONE_FS)) and is in the host's namespaces.
+
+#include <sys/types.h>
 
 #include <memory>
 #include <string>
@@ -18,6 +21,14 @@ struct TargetNamespaces {
   int net_fd = -1;
 };
 
+// How the new mount is to be.
+struct NewMount {
+  std::string options;  // the data of mount(2): "hidepid=2,subset=pid", with host ids
+  // MOUNT_ATTR_NOATIME and the like: the policy of a mount that holds locked ones can't be
+  // changed later.
+  unsigned access_time = 0;
+};
+
 class ContainerActions {
  public:
   virtual ~ContainerActions() = default;
@@ -26,11 +37,15 @@ class ContainerActions {
 
   // A detached procfs of the pid namespace with the container's emulated pieces over it, the
   // pieces locked for `target.user_fd`: whoever owns that user namespace cannot take them off.
-  // `options`: what the caller passed as data (hidepid=…, subset=pid); EINVAL as the kernel.
+  // EINVAL for an option that procfs does not know.
   virtual Result<UniqueFd> procfs_with_pieces(const TargetNamespaces& target,
-                                              const std::string& options) = 0;
+                                              const NewMount& mount) = 0;
   // The same for a sysfs of the network namespace.
-  virtual Result<UniqueFd> sysfs_with_pieces(const TargetNamespaces& target) = 0;
+  virtual Result<UniqueFd> sysfs_with_pieces(const TargetNamespaces& target,
+                                             const NewMount& mount) = 0;
+
+  // Whether mounts of this device are the container's emulated pieces.
+  virtual bool is_piece_device(dev_t device) const = 0;
 };
 
 }  // namespace sysbox::seccomp

@@ -2,31 +2,55 @@
 
 // Receives the trapped calls of all containers and answers each exactly once.
 
+#include <chrono>
+#include <functional>
 #include <memory>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "seccomp-notify/container_actions.h"
+#include "seccomp-notify/notify_kernel.h"
 
 namespace sysbox::seccomp {
+
+// A call may wait for memory, paths and namespaces of its container, each of which can take for
+// ever. So every call has a deadline, and a container only so many calls in the works: what
+// hangs, hangs at its own cost.
+struct NotifyLimits {
+  std::chrono::milliseconds call_timeout{10000};  // then the caller gets EIO
+  int calls_in_work = 4;                          // of one container; others wait in the kernel
+  std::chrono::milliseconds idle_thread_timeout{10000};
+};
+
+// What is done for each call; each worker thread has one of its own.
+class CallHandler {
+ public:
+  virtual ~CallHandler() = default;
+  virtual Verdict handle(int listener, const Notification& call, ContainerActions& actions) = 0;
+  // False if the thread can serve no more calls and has to end.
+  virtual bool is_fit() const { return true; }
+};
+using MakeHandler = std::function<Result<std::unique_ptr<CallHandler>>(NotifyKernel&)>;
 
 // Threads start with the first listener and wait without waking while nothing is trapped.
 class NotifyLoop {
  public:
   NotifyLoop();
+  // For tests, with their own kernel and handlers.
+  NotifyLoop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler);
   ~NotifyLoop();  // closes all listeners: trapped calls in flight get ENOSYS from the kernel
   NotifyLoop(const NotifyLoop&) = delete;
   NotifyLoop& operator=(const NotifyLoop&) = delete;
 
   // Serves `listener` until its last filter user is gone (EPOLLHUP); then it is closed and
-  // `actions` released.
+  // `actions` released. The first call must come from a thread in the host's namespaces.
   Result<void> add(UniqueFd listener, std::shared_ptr<ContainerActions> actions);
   // Stops serving the container's listeners and closes them.
   void remove_container(const std::string& id);
 
  private:
   class Loop;
-  std::unique_ptr<Loop> loop_;
+  std::shared_ptr<Loop> loop_;
 };
 
 }  // namespace sysbox::seccomp

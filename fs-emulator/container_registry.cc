@@ -1,0 +1,139 @@
+#include "fs-emulator/container_registry.h"
+
+#include <poll.h>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+#include "fs-emulator/emulated_mounts.h"
+
+namespace sysbox::fs {
+namespace {
+
+bool has_ended(int pidfd) {
+  struct pollfd state {
+    pidfd, POLLIN, 0
+  };
+  return ::poll(&state, 1, 0) > 0;
+}
+
+// parse_register_request() has seen to it that id 0 is mapped.
+std::uint32_t host_root(const IdMap& map) { return map.to_host(0).value_or(0); }
+
+}  // namespace
+
+ContainerRegistry::ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
+                                     seccomp::NotifyLoop& notify_loop)
+    : host_(host), loop_(loop), spares_(spares), notify_loop_(notify_loop), defaults_(host) {}
+
+ContainerRegistry::~ContainerRegistry() {
+  for (const auto& [id, container] : containers_) end(*container);
+}
+
+Result<std::unique_ptr<ContainerRegistry::Container>> ContainerRegistry::make_container(
+    const RegisterRequest& request) {
+  auto container = std::make_unique<Container>();
+  container->identity = std::make_shared<const ContainerIdentity>(
+      ContainerIdentity{request.id, request.uid_map, request.gid_map, request.cgroups});
+  container->state = std::make_shared<ContainerState>(
+      host_, defaults_, request.cgroups, host_root(request.uid_map), host_root(request.gid_map));
+  container->sessions = TRY(spares_.take());
+  FuseSession& static_session = *container->sessions.static_session;
+  FuseSession& live_session = *container->sessions.live_session;
+  static_session.tree().assign(container->state);
+  live_session.tree().assign(container->state);
+  container->trees = std::make_shared<const EmulatedTrees>(
+      EmulatedTrees{all_pieces(), static_session.take_mount(), live_session.take_mount()});
+  return container;
+}
+
+void ContainerRegistry::end(Container& container) {
+  notify_loop_.remove_container(container.identity->id);
+  loop_.remove(*container.sessions.static_session);
+  loop_.remove(*container.sessions.live_session);
+}
+
+Result<RegisterReply> ContainerRegistry::register_container(const RegisterRequest& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    // The empty entry keeps a second call for the same id out while this one is at work.
+    if (!containers_.emplace(request.id, nullptr).second) {
+      return Error(EEXIST, join("container '", request.id, "' is registered already"));
+    }
+  }
+  const auto registered = [&]() -> Result<RegisterReply> {
+    std::unique_ptr<Container> container = TRY(make_container(request));
+    RegisterReply reply;
+    reply.pieces = container->trees->pieces;
+    reply.static_tree = TRY(sys::duplicate(container->trees->static_tree.get()));
+    reply.live_tree = TRY(sys::duplicate(container->trees->live_tree.get()));
+    const std::lock_guard lock(mutex_);
+    containers_[request.id] = std::move(container);
+    return reply;
+  };
+  Result<RegisterReply> reply = registered();
+  if (!reply.ok()) {
+    const std::lock_guard lock(mutex_);
+    containers_.erase(request.id);
+  }
+  return reply;
+}
+
+Result<void> ContainerRegistry::start_container(const std::string& id, ContainerInit init) {
+  // The pid is that of the pidfd's process if that still lives after the file was read.
+  const Result<std::string> cgroups = host_.proc.read_file(join(init.pid, "/cgroup"));
+  if (has_ended(init.pidfd.get())) return errno_error(ESRCH, "init of container '", id, "'");
+  const std::lock_guard lock(mutex_);
+  const auto found = containers_.find(id);
+  if (found == containers_.end() || !found->second) {
+    return Error(ENOENT, join("container '", id, "' is not registered"));
+  }
+  Container& container = *found->second;
+  if (cgroups.ok()) {
+    const Result<CgroupMembership> membership = parse_cgroup_membership(cgroups.value());
+    if (membership.ok()) container.state->cgroups.learn_own_paths(membership.value());
+  }
+  container.state->start_boot_ns = read_clock().boot_ns;
+  container.init = std::move(init);
+  return {};
+}
+
+Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd listener) {
+  std::shared_ptr<seccomp::ContainerActions> actions;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = containers_.find(id);
+    if (found == containers_.end() || !found->second) {
+      return Error(ENOENT, join("container '", id, "' is not registered"));
+    }
+    Container& container = *found->second;
+    if (!container.actions) {
+      container.actions = make_container_actions(container.identity, container.trees);
+    }
+    actions = container.actions;
+  }
+  return notify_loop_.add(std::move(listener), std::move(actions));
+}
+
+void ContainerRegistry::unregister_container(const std::string& id) {
+  std::unique_ptr<Container> container;  // ends without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = containers_.find(id);
+    // One that is being registered belongs to the call that does it.
+    if (found == containers_.end() || !found->second) return;
+    container = std::move(found->second);
+    containers_.erase(found);
+  }
+  end(*container);
+}
+
+std::vector<ListedContainer> ContainerRegistry::list() const {
+  std::vector<ListedContainer> listed;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, container] : containers_) {
+    if (container) listed.push_back({id, container->init.pid});
+  }
+  return listed;
+}
+
+}  // namespace sysbox::fs

@@ -1,0 +1,60 @@
+#pragma once
+
+// The registered containers, by id.
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "fs-emulator/api.h"
+#include "fs-emulator/container.h"
+#include "fs-emulator/file_tree.h"
+#include "fs-emulator/fuse_loop.h"
+#include "fs-emulator/spare_sessions.h"
+#include "seccomp-notify/notify_loop.h"
+
+namespace sysbox::fs {
+
+class ContainerRegistry {
+ public:
+  // All are borrowed.
+  ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
+                    seccomp::NotifyLoop& notify_loop);
+  ~ContainerRegistry();  // ends every container's connections
+  ContainerRegistry(const ContainerRegistry&) = delete;
+  ContainerRegistry& operator=(const ContainerRegistry&) = delete;
+
+  // EEXIST if the id is registered.
+  Result<RegisterReply> register_container(const RegisterRequest& request);
+  // ESRCH if the process has ended; ENOENT for an unknown id.
+  Result<void> start_container(const std::string& id, ContainerInit init);
+  Result<void> add_listener(const std::string& id, UniqueFd listener);
+  // An unknown id is no error.
+  void unregister_container(const std::string& id);
+  std::vector<ListedContainer> list() const;
+
+ private:
+  struct Container {
+    std::shared_ptr<const ContainerIdentity> identity;
+    std::shared_ptr<const EmulatedTrees> trees;
+    std::shared_ptr<ContainerState> state;
+    std::shared_ptr<seccomp::ContainerActions> actions;  // made with the first listener
+    SessionPair sessions;
+    ContainerInit init;
+  };
+  Result<std::unique_ptr<Container>> make_container(const RegisterRequest& request);
+  void end(Container& container);
+
+  const HostFiles& host_;
+  FuseLoop& loop_;
+  SpareSessions& spares_;
+  seccomp::NotifyLoop& notify_loop_;
+  const SysctlDefaults defaults_;
+  mutable std::mutex mutex_;  // of what follows; not held while anything is opened or waited for
+  std::map<std::string, std::unique_ptr<Container>> containers_;
+};
+
+}  // namespace sysbox::fs

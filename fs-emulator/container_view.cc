@@ -1,0 +1,222 @@
+#include "fs-emulator/container_view.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <ctime>
+#include <memory>
+
+#include "fs-emulator/text_fields.h"
+
+namespace sysbox::fs {
+namespace {
+
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+// Beyond these a load average is an estimate: the reader must stay cheap.
+constexpr std::size_t kMaxCountedTasks = 1024;
+constexpr std::size_t kMaxCountedCgroups = 256;
+
+std::uint64_t read_ns(clockid_t clock) {
+  struct timespec time {};
+  ::clock_gettime(clock, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+std::vector<std::string> subdirectories(const RootDir& root, const std::string& path) {
+  std::vector<std::string> names;
+  Result<UniqueFd> fd = root.open_inside(path, O_RDONLY | O_DIRECTORY);
+  if (!fd.ok()) return names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.value().get()), ::closedir);
+  if (!stream) return names;
+  (void)fd.value().release();  // the stream owns it
+  while (const struct dirent* entry = ::readdir(stream.get())) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
+}  // namespace
+
+ClockReading read_clock() {
+  return {read_ns(CLOCK_BOOTTIME),
+          static_cast<std::int64_t>(read_ns(CLOCK_REALTIME) / kNsPerSecond)};
+}
+
+ContainerView::ContainerView(const ContainerViewParts& parts) : parts_(parts) {
+  if (parts_.requester_pid_on_host <= 0) return;
+  const Result<std::string> text =
+      parts_.host.proc.read_file(join(parts_.requester_pid_on_host, "/cgroup"));
+  if (!text.ok()) return;
+  Result<CgroupMembership> membership = parse_cgroup_membership(text.value());
+  if (membership.ok()) membership_ = std::move(membership).value();
+}
+
+Result<std::string> ContainerView::host_proc(const std::string& file) const {
+  return parts_.host.proc.read_file(file);
+}
+
+std::uint64_t ContainerView::since_start_ns() const {
+  return parts_.now.boot_ns - std::min(parts_.now.boot_ns, parts_.start_boot_ns);
+}
+
+std::int64_t ContainerView::start_wall_seconds() const {
+  return parts_.now.wall_seconds - static_cast<std::int64_t>(since_start_ns() / kNsPerSecond);
+}
+
+Result<CgroupLevels> ContainerView::levels(std::string_view controller) const {
+  return parts_.cgroups.levels(controller, membership_ ? &*membership_ : nullptr);
+}
+
+Result<MemoryUse> ContainerView::memory() const {
+  const CgroupLevels memory = TRY(levels("memory"));
+  return read_memory_use(memory);
+}
+
+std::vector<unsigned> ContainerView::allowed_cpus() const {
+  const Result<CgroupLevels> cpuset = levels("cpuset");
+  if (cpuset.ok()) {
+    std::vector<unsigned> cpus = read_cpu_set(cpuset.value());
+    if (!cpus.empty()) return cpus;
+  }
+  const Result<std::string> online = parts_.host.sys.read_file("devices/system/cpu/online");
+  if (online.ok()) {
+    std::vector<unsigned> cpus = parse_cpu_list(online.value());
+    if (!cpus.empty()) return cpus;
+  }
+  return {0};
+}
+
+CpuView ContainerView::cpus() const {
+  CpuView view{allowed_cpus(), ""};
+  const Result<CgroupLevels> cpu = levels("cpu");
+  if (!cpu.ok()) return view;
+  const CpuQuota quota = read_cpu_quota(cpu.value());
+  if (!quota.cpus) return view;
+  const auto whole_cpus = static_cast<std::size_t>(std::max(1.0, std::ceil(*quota.cpus)));
+  if (whole_cpus < view.host_cpus.size()) view.host_cpus.resize(whole_cpus);
+  view.level = quota.level;
+  return view;
+}
+
+CpuTable ContainerView::cpu_table(const CpuView& cpus) const {
+  CpuSample sample;
+  sample.since_start_ns = since_start_ns();
+  sample.cpu_count = cpus.host_cpus.size();
+  const Result<CgroupLevels> cpuacct = levels("cpuacct");
+  if (cpuacct.ok()) {
+    const Result<CpuTimes> times = read_cpu_times(cpuacct.value(), cpus.level);
+    if (times.ok()) {
+      sample.user_ns = times.value().user_ns;
+      sample.system_ns = times.value().system_ns;
+    }
+  }
+  const std::lock_guard lock(parts_.history.mutex);
+  return parts_.history.cpu_history(cpus.level).update(sample);
+}
+
+ContainerView::Load ContainerView::load() const {
+  // The container as a whole, whoever asks: a load is of a machine.
+  std::uint64_t busy_ns = 0;
+  if (const auto cpuacct = parts_.cgroups.levels("cpuacct", nullptr); cpuacct.ok()) {
+    const CpuTimes times = read_cpu_times(cpuacct.value(), "").value_or({});
+    busy_ns = times.user_ns + times.system_ns;
+  }
+  if (const auto cpu = parts_.cgroups.levels("cpu", nullptr); cpu.ok()) {
+    busy_ns += read_throttled_ns(cpu.value(), "");
+  }
+  bool wants_count = false;
+  {
+    const std::lock_guard lock(parts_.history.mutex);
+    wants_count = parts_.history.load.wants_count(parts_.now.boot_ns);
+  }
+  const std::uint64_t runnable = wants_count ? count_runnable() : 0;
+  const std::uint64_t requester = requester_pid_in_container();
+
+  Load load;
+  {
+    const std::lock_guard lock(parts_.history.mutex);
+    ContainerHistory& history = parts_.history;
+    if (wants_count) history.load.update(parts_.now.boot_ns, busy_ns, runnable);
+    history.last_pid = std::max(history.last_pid, requester);
+    load.averages = history.load.averages();
+    load.running = history.load.runnable();
+    load.last_pid = std::max<std::uint64_t>(history.last_pid, 1);
+  }
+  if (const auto pids = parts_.cgroups.levels("pids", nullptr); pids.ok()) {
+    load.tasks = read_task_count(pids.value()).value_or(1);
+  }
+  load.tasks = std::max<std::uint64_t>(load.tasks, 1);
+  // With the reader itself; no more can run at once than there are tasks.
+  load.running = std::min(load.running + 1, load.tasks);
+  return load;
+}
+
+std::uint64_t ContainerView::requester_pid_in_container() const {
+  if (parts_.requester_pid_on_host <= 0) return 0;
+  const Result<std::string> text =
+      parts_.host.proc.read_file(join(parts_.requester_pid_on_host, "/status"));
+  if (!text.ok()) return 0;
+  const Result<ProcessStatus> status = parse_process_status(text.value());
+  if (!status.ok()) return 0;
+  // [0] is the host's number, [1] the container's; further ones are of nested containers.
+  const std::vector<pid_t>& pids = status.value().pids_in_namespaces;
+  return pids.size() > 1 ? static_cast<std::uint64_t>(pids[1]) : 0;
+}
+
+std::uint64_t ContainerView::count_runnable() const {
+  for (const char* controller : {"pids", "cpu", "memory"}) {
+    const Result<CgroupLevels> levels = parts_.cgroups.levels(controller, nullptr);
+    if (!levels.ok()) continue;
+    const bool is_v1 = levels.value().version == CgroupLevels::Version::kOne;
+    const RootDir& proc = parts_.host.proc;
+    // The one that asks runs because it asks; counting it would make a load out of looking.
+    const std::string requester = std::to_string(parts_.requester_pid_on_host);
+    return count_runnable_tasks(
+        levels.value().levels.back().directory, is_v1 ? "tasks" : "cgroup.threads",
+        [&proc, &requester](std::string_view task) {
+          if (task == requester) return '?';
+          const Result<std::string> stat = proc.read_file(join(task, "/stat"));
+          return stat.ok() ? parse_task_state(stat.value()) : '?';
+        },
+        kMaxCountedTasks);
+  }
+  return 0;
+}
+
+std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& task_list,
+                                   const std::function<char(std::string_view)>& task_state,
+                                   std::size_t limit) {
+  std::uint64_t runnable = 0;
+  std::size_t tasks_left = limit;
+  std::vector<std::string> pending = {"."};
+  for (std::size_t visited = 0; visited < pending.size() && visited < kMaxCountedCgroups;
+       ++visited) {
+    const std::string path = pending[visited];
+    if (const Result<std::string> tasks = cgroup.read_file(path + "/" + task_list); tasks.ok()) {
+      std::string_view rest = tasks.value();
+      while (!rest.empty() && tasks_left > 0) {
+        const std::string_view task = next_line(rest);
+        if (!parse_unsigned(task)) continue;
+        --tasks_left;
+        const char state = task_state(task);
+        if (state == 'R' || state == 'D') ++runnable;
+      }
+    }
+    for (const std::string& name : subdirectories(cgroup, path)) {
+      pending.push_back(join(path, "/", name));
+    }
+  }
+  return runnable;
+}
+
+char parse_task_state(std::string_view stat) {
+  // The command name stands in parentheses and may hold any byte, these too.
+  const std::size_t end = stat.rfind(')');
+  if (end == std::string_view::npos || end + 2 >= stat.size()) return '?';
+  return stat[end + 2];
+}
+
+}  // namespace sysbox::fs

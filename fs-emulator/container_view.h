@@ -1,0 +1,89 @@
+#pragma once
+
+// What an emulated file may know: one container as one process in it sees it, at one moment.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/process_status.h"
+#include "common/result.h"
+#include "common/root_dir.h"
+#include "fs-emulator/container_cgroups.h"
+#include "fs-emulator/container_history.h"
+
+namespace sysbox::fs {
+
+// The host's own files, opened before any container exists.
+struct HostFiles {
+  RootDir proc;
+  RootDir sys;
+};
+
+struct ClockReading {
+  std::uint64_t boot_ns = 0;  // CLOCK_BOOTTIME: goes on while the machine sleeps
+  std::int64_t wall_seconds = 0;
+};
+ClockReading read_clock();
+
+// What one view is made of; all of it is borrowed.
+struct ContainerViewParts {
+  const HostFiles& host;
+  const ContainerCgroups& cgroups;
+  ContainerHistory& history;
+  ClockReading now;
+  std::uint64_t start_boot_ns = 0;
+  // The process (or thread) that asks, as the host numbers it; 0: not known.
+  int requester_pid_on_host = 0;
+};
+
+struct CpuView {
+  std::vector<unsigned> host_cpus;  // those of the host that stand for cpu 0, 1, 2 …
+  std::string level;                // the cgroup whose use of time is shown
+};
+
+class ContainerView {
+ public:
+  explicit ContainerView(const ContainerViewParts& parts);
+
+  Result<std::string> host_proc(const std::string& file) const;
+  std::uint64_t since_start_ns() const;
+  std::int64_t start_wall_seconds() const;
+
+  // ENOENT: the container has no such cgroup.
+  Result<CgroupLevels> levels(std::string_view controller) const;
+  Result<MemoryUse> memory() const;
+  CpuView cpus() const;
+  // Brought up to date for this view.
+  CpuTable cpu_table(const CpuView& cpus) const;
+
+  struct Load {
+    std::array<double, 3> averages{};
+    std::uint64_t running = 1;
+    std::uint64_t tasks = 1;
+    std::uint64_t last_pid = 1;
+  };
+  Load load() const;
+
+ private:
+  std::vector<unsigned> allowed_cpus() const;
+  std::uint64_t requester_pid_in_container() const;
+  std::uint64_t count_runnable() const;
+
+  ContainerViewParts parts_;
+  std::optional<CgroupMembership> membership_;
+};
+
+// How many tasks of the cgroup and those below it can run; `task_state` tells a task's state
+// letter. Looks at `limit` tasks at most.
+std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& task_list,
+                                   const std::function<char(std::string_view)>& task_state,
+                                   std::size_t limit);
+// The state letter in the text of /proc/PID/stat; '?' if it is none.
+char parse_task_state(std::string_view stat);
+
+}  // namespace sysbox::fs

@@ -1,0 +1,45 @@
+#pragma once
+
+// EmulatedFile: ContainerView in, text out.
+
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+#include "fs-emulator/container_view.h"
+
+namespace sysbox::fs {
+
+// A file whose text is made when it is opened, from the limits of whoever opens it.
+struct EmulatedFile {
+  std::string_view path;  // "/proc/uptime", "/sys/devices/system/cpu/online"
+  mode_t mode;
+  Result<std::string> (*read)(const ContainerView& container);
+  std::string_view shows;  // for the documentation
+};
+
+// A file or directory of the host that has no business in a container: an empty one lies over it.
+struct MaskedPath {
+  enum class Kind { kFile, kDirectory };
+  std::string_view path;
+  Kind kind;
+  std::string_view because;
+};
+
+std::span<const EmulatedFile> emulated_files();
+std::span<const MaskedPath> masked_paths();
+
+Result<std::string> read_cpu_list(const ContainerView& container);
+Result<std::string> read_cpuinfo(const ContainerView& container);
+Result<std::string> read_diskstats(const ContainerView& container);
+Result<std::string> read_loadavg(const ContainerView& container);
+Result<std::string> read_meminfo(const ContainerView& container);
+Result<std::string> read_stat(const ContainerView& container);
+Result<std::string> read_swaps(const ContainerView& container);
+Result<std::string> read_uptime(const ContainerView& container);
+Result<std::string> read_vmstat(const ContainerView& container);
+
+}  // namespace sysbox::fs

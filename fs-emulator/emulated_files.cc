@@ -1,0 +1,59 @@
+#include <algorithm>
+#include <array>
+
+#include "fs-emulator/emulated_file.h"
+
+namespace sysbox::fs {
+namespace {
+
+// Every file whose text is made for its reader. To add one: a line here, and its function in
+// files/. Names, lookup, attributes and the container's mounts all derive from this table.
+constexpr std::array kFiles = {
+    EmulatedFile{"/proc/cpuinfo", 0444, read_cpuinfo, "as many processors as the limits allow"},
+    EmulatedFile{"/proc/diskstats", 0444, read_diskstats, "the container's own reads and writes"},
+    EmulatedFile{"/proc/loadavg", 0444, read_loadavg, "load and tasks of the container"},
+    EmulatedFile{"/proc/meminfo", 0444, read_meminfo, "memory limit and use of the cgroup"},
+    EmulatedFile{"/proc/stat", 0444, read_stat, "cpu time used by the container, its start time"},
+    EmulatedFile{"/proc/swaps", 0444, read_swaps, "the swap that the cgroup may use"},
+    EmulatedFile{"/proc/uptime", 0444, read_uptime, "seconds since the container's start"},
+    EmulatedFile{"/proc/vmstat", 0444, read_vmstat, "page counts of the cgroup"},
+    EmulatedFile{"/sys/devices/system/cpu/online", 0444, read_cpu_list, "processors as a list"},
+    EmulatedFile{"/sys/devices/system/cpu/possible", 0444, read_cpu_list, "processors as a list"},
+    EmulatedFile{"/sys/devices/system/cpu/present", 0444, read_cpu_list, "processors as a list"},
+};
+
+// Every place of the host's /proc and /sys that is covered by nothing at all. Files that only the
+// host's root may open need no cover; each piece costs the container's start some microseconds.
+constexpr std::array kMasks = {
+    MaskedPath{"/proc/acpi", MaskedPath::Kind::kDirectory, "hardware of the host"},
+    MaskedPath{"/proc/asound", MaskedPath::Kind::kDirectory, "hardware of the host"},
+    MaskedPath{"/proc/keys", MaskedPath::Kind::kFile, "names of the host's keys"},
+    MaskedPath{"/proc/latency_stats", MaskedPath::Kind::kFile,
+               "what the host's processes wait for"},
+    MaskedPath{"/proc/sched_debug", MaskedPath::Kind::kFile, "lists the host's processes"},
+    MaskedPath{"/proc/scsi", MaskedPath::Kind::kDirectory, "hardware of the host"},
+    MaskedPath{"/proc/timer_list", MaskedPath::Kind::kFile, "timers and addresses of the host"},
+    MaskedPath{"/sys/devices/virtual/dmi", MaskedPath::Kind::kDirectory, "serial numbers"},
+    MaskedPath{"/sys/devices/virtual/powercap", MaskedPath::Kind::kDirectory,
+               "power readings are a side channel"},
+    MaskedPath{"/sys/firmware", MaskedPath::Kind::kDirectory, "tables of the host's firmware"},
+    // Empty mount points here: systemd takes its mount units for debugfs and tracefs, which a
+    // user namespace cannot mount, as started already.
+    MaskedPath{"/sys/kernel/debug", MaskedPath::Kind::kDirectory, "stands for debugfs"},
+    MaskedPath{"/sys/kernel/tracing", MaskedPath::Kind::kDirectory, "stands for tracefs"},
+};
+
+template <typename Table>
+constexpr bool sorted_by_path(const Table& table) {
+  return std::adjacent_find(table.begin(), table.end(), [](const auto& a, const auto& b) {
+           return a.path >= b.path;
+         }) == table.end();
+}
+static_assert(sorted_by_path(kFiles) && sorted_by_path(kMasks));
+
+}  // namespace
+
+std::span<const EmulatedFile> emulated_files() { return kFiles; }
+std::span<const MaskedPath> masked_paths() { return kMasks; }
+
+}  // namespace sysbox::fs

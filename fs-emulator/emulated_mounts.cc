@@ -1,0 +1,223 @@
+#include "fs-emulator/emulated_mounts.h"
+
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <string_view>
+
+#include "common/log.h"
+#include "common/mount_pieces.h"
+#include "common/syscalls.h"
+#include "fs-emulator/mount_locksmith.h"
+#include "fs-emulator/short_lived_task.h"
+
+namespace sysbox::fs {
+namespace {
+
+// What a container may pass to procfs. "pidns" is left out: it would be a path on the host.
+constexpr std::array<std::string_view, 3> kProcfsOptions = {"hidepid", "gid", "subset"};
+
+Result<void> apply_option(int fs_fd, std::string_view option) {
+  const std::size_t equals = option.find('=');
+  const std::string name(option.substr(0, equals));
+  for (const std::string_view known : kProcfsOptions) {
+    if (name != known) continue;
+    if (equals == std::string_view::npos) return sys::fsconfig_flag(fs_fd, name);
+    return sys::fsconfig_string(fs_fd, name, std::string(option.substr(equals + 1)));
+  }
+  return errno_error(EINVAL, "procfs option '", option, "'");
+}
+
+Result<void> apply_options(int fs_fd, std::string_view options) {
+  while (!options.empty()) {
+    const std::size_t end = std::min(options.find(','), options.size());
+    if (end != 0) TRY(apply_option(fs_fd, options.substr(0, end)));
+    options.remove_prefix(std::min(end + 1, options.size()));
+  }
+  return {};
+}
+
+int fsopen_proc(void* argument) {
+  // A context of procfs is for the pid namespace of the task that opened it.
+  *static_cast<int*>(argument) = static_cast<int>(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
+  return 0;
+}
+
+// Before Linux 6.17 only a task of the pid namespace can mount its procfs.
+Result<UniqueFd> fsopen_proc_inside(int pid_namespace_fd) {
+  const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/pid_for_children", O_RDONLY));
+  TRY(sys::setns(pid_namespace_fd, CLONE_NEWPID));
+  int fs_fd = -1;
+  const Result<void> ran = run_short_lived_task(0, fsopen_proc, &fs_fd);
+  UniqueFd opened(fs_fd);
+  TRY(sys::setns(own.get(), CLONE_NEWPID));
+  TRY(ran);
+  if (!opened.valid()) return errno_error(EIO, "fsopen 'proc' in another pid namespace");
+  return opened;
+}
+
+Result<UniqueFd> fsopen_proc_of(int pid_namespace_fd) {
+  static std::atomic<bool> knows_pidns{true};
+  if (knows_pidns) {
+    UniqueFd fs_fd = TRY(sys::fsopen("proc"));
+    const Result<void> told = sys::fsconfig_fd(fs_fd.get(), "pidns", pid_namespace_fd);
+    if (told.ok()) return fs_fd;
+    if (told.error().code() != EINVAL) return told.error();
+    knows_pidns = false;
+  }
+  return fsopen_proc_inside(pid_namespace_fd);
+}
+
+Result<UniqueFd> plain_procfs(int pid_namespace_fd, const seccomp::NewMount& mount) {
+  const UniqueFd fs_fd = TRY(fsopen_proc_of(pid_namespace_fd));
+  TRY(apply_options(fs_fd.get(), mount.options));
+  TRY(sys::fsconfig_create(fs_fd.get()));
+  return sys::fsmount(fs_fd.get(), mount.access_time);
+}
+
+// A sysfs shows the devices of the network namespace of the task that opens its context.
+Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& mount) {
+  const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/net", O_RDONLY));
+  TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
+  Result<UniqueFd> tree = [&]() -> Result<UniqueFd> {
+    const UniqueFd fs_fd = TRY(sys::fsopen("sysfs"));
+    TRY(sys::fsconfig_create(fs_fd.get()));
+    return sys::fsmount(fs_fd.get(), mount.access_time);
+  }();
+  TRY(sys::setns(own.get(), CLONE_NEWNET));
+  return tree;
+}
+
+Result<dev_t> device_of(int tree_fd) {
+  struct statx stx {};
+  // Without asking the file system, which this very process may be.
+  if (::statx(tree_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx) != 0) {
+    return last_error("statx of an emulated tree");
+  }
+  return makedev(stx.stx_dev_major, stx.stx_dev_minor);
+}
+
+class EmulatedMounts : public seccomp::ContainerActions {
+ public:
+  EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
+                 std::shared_ptr<const EmulatedTrees> trees)
+      : identity_(std::move(identity)), trees_(std::move(trees)) {
+    for (const Piece& piece : trees_->pieces) {
+      const int source = piece.tree == "live" ? trees_->live_tree.get() : trees_->static_tree.get();
+      (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_)
+          .push_back({piece.target, source, piece.source});
+    }
+    for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
+      if (!tree->valid()) continue;
+      const Result<dev_t> device = device_of(tree->get());
+      if (device.ok()) {
+        devices_.push_back(device.value());
+      } else {
+        log::error(device.error().message());
+      }
+    }
+  }
+
+  const std::string& container_id() const override { return identity_->id; }
+
+  Result<UniqueFd> procfs_with_pieces(const seccomp::TargetNamespaces& target,
+                                      const seccomp::NewMount& mount) override;
+
+  Result<UniqueFd> sysfs_with_pieces(const seccomp::TargetNamespaces& target,
+                                     const seccomp::NewMount& mount) override {
+    return build(TRY(plain_sysfs(target.net_fd, mount)), sysfs_pieces_);
+  }
+
+  bool is_piece_device(dev_t device) const override {
+    return std::find(devices_.begin(), devices_.end(), device) != devices_.end();
+  }
+
+ private:
+  // The last pid namespace asked for, and, once it is asked for again, a tree for it to clone:
+  // attaching the pieces to a new procfs is most of the work. What is cloned shares a
+  // superblock, as all procfs mounts of a pid namespace did until Linux 5.8; the container's
+  // first procfs has its own.
+  struct Template {
+    ino_t pid_namespace = 0;
+    std::shared_ptr<const UniqueFd> tree;
+  };
+
+  Result<UniqueFd> repeated_procfs(int pid_namespace_fd, const Template& known);
+  Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
+
+  const std::shared_ptr<const ContainerIdentity> identity_;
+  const std::shared_ptr<const EmulatedTrees> trees_;
+  std::vector<MountPiece> procfs_pieces_;
+  std::vector<MountPiece> sysfs_pieces_;
+  std::vector<dev_t> devices_;
+  std::mutex mutex_;  // of what follows; not held while anything is built
+  Template template_;
+};
+
+Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespaces& target,
+                                                    const seccomp::NewMount& mount) {
+  if (mount.options.empty() && mount.access_time == 0) {
+    const ino_t inode = TRY(sys::fstat(target.pid_fd)).st_ino;
+    Template known;
+    {
+      const std::lock_guard lock(mutex_);
+      known = template_;
+      // A tree keeps its pid namespace and so the number; without a tree it may be another one,
+      // which then gets its template at its first mount.
+      if (known.pid_namespace != inode) template_ = Template{inode, nullptr};
+    }
+    if (known.pid_namespace == inode) return repeated_procfs(target.pid_fd, known);
+  }
+  return build(TRY(plain_procfs(target.pid_fd, mount)), procfs_pieces_);
+}
+
+Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Template& known) {
+  static std::atomic<bool> clones_detached{true};
+  std::shared_ptr<const UniqueFd> tree = known.tree;
+  if (!tree) {
+    UniqueFd plain = TRY(plain_procfs(pid_namespace_fd, {}));
+    UniqueFd built = TRY(build(std::move(plain), procfs_pieces_));
+    if (!clones_detached) return built;
+    tree = std::make_shared<const UniqueFd>(std::move(built));
+    const std::lock_guard lock(mutex_);
+    if (template_.pid_namespace == known.pid_namespace) template_.tree = tree;
+  }
+  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+  Result<UniqueFd> clone = locksmith->clone(tree->get());
+  if (clone.ok() || clone.error().code() != EINVAL) return clone;
+  clones_detached = false;
+  {
+    const std::lock_guard lock(mutex_);
+    template_ = Template{};
+  }
+  return build(TRY(plain_procfs(pid_namespace_fd, {})), procfs_pieces_);
+}
+
+Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPiece>& pieces) {
+  static std::atomic<bool> attaches_to_detached{true};
+  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+  if (attaches_to_detached) {
+    const Result<void> attached = attach_pieces(tree.get(), pieces);
+    if (attached.ok()) return locksmith->lock(std::move(tree));
+    if (attached.error().code() != EINVAL) return attached.error();
+    attaches_to_detached = false;
+  }
+  TRY(locksmith->attached_privately(tree.get(), [&] { return attach_pieces(tree.get(), pieces); }));
+  return locksmith->lock(std::move(tree));
+}
+
+}  // namespace
+
+std::shared_ptr<seccomp::ContainerActions> make_container_actions(
+    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTrees> trees) {
+  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(trees));
+}
+
+}  // namespace sysbox::fs

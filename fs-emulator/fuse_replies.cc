@@ -1,0 +1,179 @@
+#include "fs-emulator/fuse_replies.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "common/log.h"
+#include "fs-emulator/file_tree.h"
+
+namespace sysbox::fs {
+namespace {
+
+// The kernel never asks again for a name; names do not change while a connection lives.
+constexpr double kEntrySeconds = 365.0 * 24 * 3600;
+// Bounds the buffer that a request needs; no emulated file is written with more in one go.
+constexpr unsigned kMaxWriteBytes = 64 * 1024;
+
+FileTree& tree_of(fuse_req_t request) {
+  return *static_cast<FileTree*>(fuse_req_userdata(request));
+}
+
+// ENOSYS is how no-open mode is agreed upon; an error of ours is the caller's to see, not to log.
+void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, error.code()); }
+
+void on_init(void* /*tree*/, struct fuse_conn_info* connection) noexcept {
+  connection->max_write = kMaxWriteBytes;
+  // O_TRUNC as a request of its own: with the atomic kind the kernel takes the file for empty
+  // until it asks for its size again, and a reader may meet that.
+  constexpr unsigned kUnwanted =
+      FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+      FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS;
+  connection->want &= ~kUnwanted;
+  // A changed time of change drops what is cached of a file.
+  connection->want |= connection->capable & FUSE_CAP_AUTO_INVAL_DATA;
+}
+
+Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode) {
+  const NodeAttributes attributes = TRY(tree.attributes(inode));
+  struct fuse_entry_param entry {};
+  entry.ino = inode;
+  entry.attr = attributes.stat;
+  entry.attr_timeout = attributes.valid_seconds;
+  entry.entry_timeout = kEntrySeconds;
+  return entry;
+}
+
+Result<struct fuse_entry_param> look_up(FileTree& tree, fuse_ino_t parent, const char* name) {
+  const std::optional<fuse_ino_t> inode = tree.nodes().inode_of(name);
+  if (parent != FUSE_ROOT_ID || !inode) return errno_error(ENOENT, name);
+  return entry_of(tree, *inode);
+}
+
+void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) noexcept {
+  const auto entry = look_up(tree_of(request), parent, name);
+  if (!entry.ok()) return reply_error(request, entry.error());
+  fuse_reply_entry(request, &entry.value());
+}
+
+void reply_attributes(fuse_req_t request, fuse_ino_t inode) {
+  const Result<NodeAttributes> attributes = tree_of(request).attributes(inode);
+  if (!attributes.ok()) return reply_error(request, attributes.error());
+  fuse_reply_attr(request, &attributes.value().stat, attributes.value().valid_seconds);
+}
+
+void on_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* /*file*/) noexcept {
+  reply_attributes(request, inode);
+}
+
+// A new size changes nothing, as on procfs; nothing else may be set.
+void on_setattr(fuse_req_t request, fuse_ino_t inode, struct stat* /*wanted*/, int to_set,
+                struct fuse_file_info* /*file*/) noexcept {
+  constexpr int kSizeAndItsTimes =
+      FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME | FUSE_SET_ATTR_MTIME_NOW;
+  if ((to_set & FUSE_SET_ATTR_SIZE) == 0 || (to_set & ~kSizeAndItsTimes) != 0) {
+    return static_cast<void>(fuse_reply_err(request, EPERM));
+  }
+  tree_of(request).truncate(inode);
+  reply_attributes(request, inode);
+}
+
+void on_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* file) noexcept {
+  const Result<std::uint64_t> handle = tree_of(request).open(inode, fuse_req_ctx(request)->pid);
+  if (!handle.ok()) return reply_error(request, handle.error());
+  file->fh = handle.value();
+  file->direct_io = 1;
+  fuse_reply_open(request, file);
+}
+
+void on_release(fuse_req_t request, fuse_ino_t /*inode*/, struct fuse_file_info* file) noexcept {
+  tree_of(request).release(file->fh);
+  fuse_reply_err(request, 0);
+}
+
+void on_read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
+             struct fuse_file_info* file) noexcept {
+  const Result<std::string> bytes =
+      tree_of(request).read(inode, file != nullptr ? file->fh : 0, size,
+                            static_cast<std::uint64_t>(offset), fuse_req_ctx(request)->pid);
+  if (!bytes.ok()) return reply_error(request, bytes.error());
+  fuse_reply_buf(request, bytes.value().data(), bytes.value().size());
+}
+
+void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size_t size,
+              off_t offset, struct fuse_file_info* file) noexcept {
+  const Result<void> written =
+      tree_of(request).write(inode, std::string_view(bytes, size),
+                             static_cast<std::uint64_t>(offset), (file->flags & O_APPEND) != 0);
+  if (!written.ok()) return reply_error(request, written.error());
+  fuse_reply_write(request, size);
+}
+
+// The root's entries; every other directory is empty.
+enum class Listing { kNames, kWithAttributes };
+
+Result<std::string> list(fuse_req_t request, fuse_ino_t directory, std::size_t size,
+                         std::size_t from, Listing listing) {
+  FileTree& tree = tree_of(request);
+  std::string out(size, '\0');
+  std::size_t used = 0;
+  const std::size_t count = directory == FUSE_ROOT_ID ? tree.nodes().nodes().size() : 0;
+  constexpr std::array kDots = {".", ".."};
+  for (std::size_t i = from; i < kDots.size() + count; ++i) {
+    const bool is_dot = i < kDots.size();
+    const fuse_ino_t inode =
+        is_dot ? directory : NodeList::kFirstInode + static_cast<fuse_ino_t>(i - kDots.size());
+    const char* name = is_dot ? kDots[i] : tree.nodes().find(inode)->name.c_str();
+    struct fuse_entry_param entry = TRY(entry_of(tree, inode));
+    if (is_dot) entry.ino = 0;  // no lookup of these
+    const auto next = static_cast<off_t>(i + 1);
+    const std::size_t room = size - used;
+    const std::size_t needed =
+        listing == Listing::kNames
+            ? fuse_add_direntry(request, out.data() + used, room, name, &entry.attr, next)
+            : fuse_add_direntry_plus(request, out.data() + used, room, name, &entry, next);
+    if (needed > room) break;
+    used += needed;
+  }
+  out.resize(used);
+  return out;
+}
+
+void reply_listing(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t offset,
+                   Listing listing) {
+  const Result<std::string> entries =
+      list(request, directory, size, static_cast<std::size_t>(offset), listing);
+  if (!entries.ok()) return reply_error(request, entries.error());
+  fuse_reply_buf(request, entries.value().data(), entries.value().size());
+}
+
+void on_readdir(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t offset,
+                struct fuse_file_info* /*file*/) noexcept {
+  reply_listing(request, directory, size, offset, Listing::kNames);
+}
+
+void on_readdirplus(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t offset,
+                    struct fuse_file_info* /*file*/) noexcept {
+  reply_listing(request, directory, size, offset, Listing::kWithAttributes);
+}
+
+struct fuse_lowlevel_ops operations() {
+  struct fuse_lowlevel_ops ops {};
+  ops.init = on_init;
+  ops.lookup = on_lookup;
+  ops.getattr = on_getattr;
+  ops.setattr = on_setattr;
+  ops.open = on_open;
+  ops.release = on_release;
+  ops.read = on_read;
+  ops.write = on_write;
+  ops.readdir = on_readdir;
+  ops.readdirplus = on_readdirplus;
+  return ops;
+}
+
+}  // namespace
+
+const struct fuse_lowlevel_ops kFuseOperations = operations();
+
+}  // namespace sysbox::fs

@@ -1,0 +1,97 @@
+#include "fs-emulator/fuse_session.h"
+
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <sys/mount.h>
+
+#include <array>
+#include <cstdarg>
+#include <cstdio>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+#include "fs-emulator/fuse_replies.h"
+
+namespace sysbox::fs {
+namespace {
+
+// libfuse reads INIT with room for the largest request there is (256 pages and a header); pages
+// that no request reaches are never touched.
+constexpr std::size_t kRequestBufferBytes = (256U + 1U) * 4096U;
+
+void log_fuse_message(enum fuse_log_level level, const char* format, std::va_list arguments) {
+  std::array<char, 512> text{};
+  std::vsnprintf(text.data(), text.size(), format, arguments);
+  std::string line = text.data();
+  while (line.ends_with('\n')) line.pop_back();
+  if (level <= FUSE_LOG_WARNING) {
+    log::warning("libfuse: ", line);
+  } else {
+    log::debug("libfuse: ", line);
+  }
+}
+
+Result<UniqueFd> mount_detached(int device_fd) {
+  const UniqueFd context = TRY(sys::fsopen("fuse"));
+  TRY(sys::fsconfig_string(context.get(), "source", "sysbox-fs"));
+  TRY(sys::fsconfig_string(context.get(), "fd", std::to_string(device_fd)));
+  TRY(sys::fsconfig_string(context.get(), "rootmode", "40755"));
+  TRY(sys::fsconfig_string(context.get(), "user_id", "0"));
+  TRY(sys::fsconfig_string(context.get(), "group_id", "0"));
+  TRY(sys::fsconfig_flag(context.get(), "allow_other"));
+  TRY(sys::fsconfig_flag(context.get(), "default_permissions"));
+  TRY(sys::fsconfig_create(context.get()));
+  return sys::fsmount(context.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+struct SessionDestroyer {
+  void operator()(struct fuse_session* session) const { fuse_session_destroy(session); }
+};
+
+}  // namespace
+
+RequestBuffer::RequestBuffer() : bytes_(new char[kRequestBufferBytes]) {}
+std::size_t RequestBuffer::size() { return kRequestBufferBytes; }
+
+Result<std::shared_ptr<FuseSession>> FuseSession::open(std::unique_ptr<FileTree> tree) {
+  std::array<char, 16> name = {"sysbox-fs"};
+  std::array<char*, 2> arguments = {name.data(), nullptr};
+  struct fuse_args args = FUSE_ARGS_INIT(1, arguments.data());
+  std::unique_ptr<struct fuse_session, SessionDestroyer> session(
+      fuse_session_new(&args, &kFuseOperations, sizeof kFuseOperations, tree.get()));
+  if (!session) return Error(ENOMEM, "libfuse makes no session");
+
+  // Non-blocking: a worker that finds nothing goes on to another container.
+  UniqueFd device = TRY(sys::open("/dev/fuse", O_RDWR | O_NONBLOCK));
+  const int device_fd = device.get();
+  UniqueFd mount = TRY(mount_detached(device_fd).in("mount emulated files"));
+  if (fuse_session_mount(session.get(), join("/dev/fd/", device_fd).c_str()) != 0) {
+    return Error(EIO, "libfuse does not take the connection");
+  }
+  (void)device.release();  // the session owns it
+  return std::shared_ptr<FuseSession>(
+      new FuseSession(std::move(tree), session.release(), device_fd, std::move(mount)));
+}
+
+FuseSession::FuseSession(std::unique_ptr<FileTree> tree, struct fuse_session* session,
+                         int device_fd, UniqueFd mount)
+    : tree_(std::move(tree)), session_(session), device_fd_(device_fd), mount_(std::move(mount)) {}
+
+FuseSession::~FuseSession() { fuse_session_destroy(session_); }
+
+FuseSession::Outcome FuseSession::serve_one(RequestBuffer& buffer) {
+  struct fuse_buf request {};
+  request.mem = buffer.data();
+  request.size = RequestBuffer::size();
+  const int size = fuse_session_receive_buf(session_, &request);
+  if (size == -EINTR) return Outcome::kServed;
+  if (size == -EAGAIN) return Outcome::kNothingWaits;
+  // 0 after ENODEV: the last mount is gone.
+  if (size <= 0 || fuse_session_exited(session_) != 0) return Outcome::kEnded;
+  fuse_session_process_buf(session_, &request);
+  return fuse_session_exited(session_) != 0 ? Outcome::kEnded : Outcome::kServed;
+}
+
+void route_fuse_log() { fuse_set_log_func(log_fuse_message); }
+
+}  // namespace sysbox::fs

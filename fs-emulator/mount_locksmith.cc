@@ -1,0 +1,125 @@
+#include "fs-emulator/mount_locksmith.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+#include "fs-emulator/short_lived_task.h"
+
+namespace sysbox::fs {
+namespace {
+
+constexpr unsigned kCloneTree = OPEN_TREE_CLONE | AT_RECURSIVE;
+constexpr const char* kPrivateArea = "/private";
+
+// Each thread has its place in the workshop, so that none waits for another.
+std::atomic<int> next_bench{0};
+
+struct MirrorRequest {
+  int proc_fd;
+  int mirror_fd;
+};
+
+int open_own_mount_namespace(void* argument) {
+  auto* request = static_cast<MirrorRequest*>(argument);
+  request->mirror_fd = ::openat(request->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  return 0;
+}
+
+// The child is born in a new user namespace and, owned by that, a copy of the calling thread's
+// mount namespace. After its end only the descriptor keeps them alive.
+Result<UniqueFd> make_mirror(int proc_fd) {
+  MirrorRequest request{proc_fd, -1};
+  TRY(run_short_lived_task(CLONE_NEWUSER | CLONE_NEWNS, open_own_mount_namespace, &request));
+  if (request.mirror_fd < 0) return errno_error(EIO, "open the new mount namespace");
+  return UniqueFd(request.mirror_fd);
+}
+
+}  // namespace
+
+MountLocksmith::Stay::~Stay() {
+  const Result<void> home = sys::setns(locksmith_.host_.get(), CLONE_NEWNS);
+  if (home.ok()) return;
+  log::error("return to the host's mount namespace: ", home.error().message());
+  ::abort();
+}
+
+Result<void> MountLocksmith::Stay::attach_privately(int tree) const {
+  TRY(sys::setns(locksmith_.workshop_.get(), CLONE_NEWNS));
+  const std::string bench = TRY(locksmith_.own_bench());
+  return sys::move_mount(tree, "", AT_FDCWD, kPrivateArea + bench);
+}
+
+// Leaves a namespace that holds an empty tmpfs and nothing of the host.
+Result<void> MountLocksmith::furnish_workshop(int proc_fd) {
+  TRY(sys::unshare(CLONE_NEWNS));
+  workshop_ = TRY(sys::openat(proc_fd, "thread-self/ns/mnt", O_RDONLY));
+  TRY(sys::mount("", "/", "", MS_REC | MS_PRIVATE, ""));
+  // Any directory will do as the new root's place; this copy of the mounts is ours alone.
+  TRY(sys::mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700"));
+  const UniqueFd root = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  TRY(sys::fchdir(root.get()));
+  TRY(sys::pivot_root(".", "."));
+  TRY(sys::umount(".", MNT_DETACH));
+  TRY(sys::setns(workshop_.get(), CLONE_NEWNS));  // and with it to the new root
+  TRY(sys::mkdirat(AT_FDCWD, kPrivateArea, 0700));
+  TRY(sys::mount("tmpfs", kPrivateArea, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700"));
+  return sys::mount("", "/", "", MS_SHARED, "");
+}
+
+Result<std::unique_ptr<MountLocksmith>> MountLocksmith::start() {
+  std::unique_ptr<MountLocksmith> locksmith(new MountLocksmith());
+  const UniqueFd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  locksmith->host_ = TRY(sys::openat(proc.get(), "thread-self/ns/mnt", O_RDONLY));
+  const Stay stay(*locksmith);
+  TRY(locksmith->furnish_workshop(proc.get()).in("workshop for mounts"));
+  locksmith->mirror_ = TRY(make_mirror(proc.get()).in("workshop for mounts"));
+  return locksmith;
+}
+
+Result<MountLocksmith*> MountLocksmith::instance() {
+  static std::mutex mutex;
+  static std::unique_ptr<MountLocksmith> locksmith;
+  const std::lock_guard lock(mutex);
+  if (!locksmith) locksmith = TRY(start());
+  return locksmith.get();
+}
+
+// The calling thread's directory, "/3", in the shared and in the private area.
+Result<std::string> MountLocksmith::own_bench() const {
+  thread_local const int number = next_bench++;
+  const std::string bench = "/" + std::to_string(number);
+  for (const std::string& path : {bench, kPrivateArea + bench}) {
+    const Result<void> made = sys::mkdirat(AT_FDCWD, path, 0700);
+    if (!made.ok() && made.error().code() != EEXIST) return made.error();
+  }
+  return bench;
+}
+
+Result<UniqueFd> MountLocksmith::lock(UniqueFd tree) const {
+  const Stay stay(*this);
+  TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+  const std::string bench = TRY(own_bench());
+  TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench));
+  Result<UniqueFd> locked = [&]() -> Result<UniqueFd> {
+    TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
+    return sys::open_tree(AT_FDCWD, bench, kCloneTree);
+  }();
+  TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+  TRY(sys::umount(bench, MNT_DETACH));  // which takes the mirror's copy along
+  return locked;
+}
+
+Result<UniqueFd> MountLocksmith::clone(int locked_tree) const {
+  const Stay stay(*this);
+  // The kernel clones a detached tree only in the namespace that it was detached in.
+  TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
+  return sys::open_tree(locked_tree, "", kCloneTree);
+}
+
+}  // namespace sysbox::fs

@@ -1,0 +1,51 @@
+#pragma once
+
+// The nodes of the two FUSE connections, made from the tables: inode numbers ↔ names. All
+// containers have the same.
+
+#include <fuse_lowlevel.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "fs-emulator/api.h"
+
+namespace sysbox::fs {
+
+enum class NodeKind : std::uint8_t { kLive, kSysctl, kEmptyFile, kEmptyDirectory };
+
+struct Node {
+  std::string name;       // "proc:sys:kernel:panic": both trees are flat
+  std::string_view path;  // "/proc/sys/kernel/panic"
+  NodeKind kind;
+  mode_t mode;            // with the file type
+  std::size_t table_row;  // of emulated_files(), sysctls() or masked_paths()
+};
+
+class NodeList {
+ public:
+  static const NodeList& of_static_tree();
+  static const NodeList& of_live_tree();
+
+  // Inode numbers go from kFirstInode on, in order; the root has FUSE_ROOT_ID.
+  static constexpr fuse_ino_t kFirstInode = FUSE_ROOT_ID + 1;
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const Node* find(fuse_ino_t inode) const;
+  std::optional<fuse_ino_t> inode_of(std::string_view name) const;
+
+ private:
+  explicit NodeList(std::vector<Node> nodes);
+
+  const std::vector<Node> nodes_;
+  std::unordered_map<std::string_view, fuse_ino_t> by_name_;
+};
+
+// All nodes as pieces, none below another.
+const std::vector<Piece>& all_pieces();
+
+}  // namespace sysbox::fs

@@ -1,0 +1,133 @@
+// sysbox-mgr: options, start, end.
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <optional>
+#include <thread>
+
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/varlink.h"
+#include "mgr/api_server.h"
+#include "mgr/containers.h"
+#include "mgr/subid_file.h"
+
+namespace sysbox::mgr {
+namespace {
+
+struct Options {
+  std::string socket = kDefaultSocket;
+  std::string data_root = "/var/lib/sysbox";
+  std::string run_dir = "/run/sysbox";
+  SubidFiles subid_files;
+  std::string log_file;
+  std::string log_level = "info";
+  std::string log_format;
+};
+
+// The exit code if there is nothing more to do. CLI11 throws; nothing gets past here.
+std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
+  CLI::App app("Keeps host ids and volumes for the system containers of sysbox-runc.",
+               "sysbox-mgr");
+  app.set_version_flag("--version", "sysbox-mgr " SYSBOX_VERSION);
+  app.option_defaults()->always_capture_default();
+  app.add_option("--socket", options.socket, "where to listen");
+  app.add_option("--data-root", options.data_root, "where the containers' volumes are");
+  app.add_option("--run-dir", options.run_dir, "where the lock and the live state are");
+  app.add_option("--subid-user", options.subid_files.user,
+                 "whose entries of the two files below are the pool of ids");
+  app.add_option("--subuid-file", options.subid_files.uid_path);
+  app.add_option("--subgid-file", options.subid_files.gid_path);
+  app.add_option("--log", options.log_file, "a file for the log; standard error if none is given");
+  app.add_option("--log-level", options.log_level, "debug, info, warning or error");
+  app.add_option("--log-format", options.log_format, "text, json or journal");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return app.exit(help_or_version);
+  } catch (const CLI::Error& mistake) {
+    std::cerr << "sysbox-mgr: " << mistake.what() << " (see sysbox-mgr --help)\n";
+    return 1;
+  }
+  return std::nullopt;
+}
+
+Result<void> set_up_log(const Options& options) {
+  TRY(daemon::set_up_log(options.log_level, options.log_format));
+  if (options.log_file.empty()) return {};
+  log::set_output(TRY(sys::open(options.log_file, O_WRONLY | O_CREAT | O_APPEND, 0600)));
+  return {};
+}
+
+// Connections need descriptors, one and more each; the soft limit is often 1024 for select(2)'s
+// sake, which is not used here.
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<std::unique_ptr<Containers>> open_containers(const Options& options) {
+  const SubidFiles& files = options.subid_files;
+  IdPool pool = TRY(read_or_create_pool(files));
+  for (const std::string& warning : pool.warnings) log::warning(warning);
+  return Containers::open(
+      {options.run_dir, options.data_root, std::move(pool.ranges),
+       join("the '", files.user, "' lines in ", files.uid_path, " and ", files.gid_path), "/proc"});
+}
+
+Result<void> serve_until_stopped(const Options& options, Containers& containers) {
+  const UniqueFd listener = TRY(daemon::listen_at(options.socket));
+  varlink::Server server;
+  add_manager_interface(server, containers);
+  Result<void> served;
+  std::thread serving([&] { served = server.serve(listener.get()); });
+  const ListReply state = containers.list();
+  const std::string status = join(state.containers.size(), " containers, ", state.free_ranges,
+                                  " of ", state.ranges, " id ranges free");
+  log::info("sysbox-mgr ", SYSBOX_VERSION, " listens at ", options.socket, ": ", status);
+  daemon::notify_ready(status);
+  const int signal = daemon::wait_for_stop_signal();
+  daemon::notify_stopping();
+  log::info("stopping on signal ", signal, "; containers and their data stay");
+  containers.stop();
+  server.stop();
+  ::shutdown(listener.get(), SHUT_RDWR);
+  serving.join();
+  return served;
+}
+
+Result<void> run(const Options& options) {
+  daemon::block_stop_signals();
+  ::umask(022);
+  raise_descriptor_limit();
+  const UniqueFd lock =
+      TRY(daemon::take_instance_lock(clean_path(options.run_dir) + "/sysbox-mgr.lock"));
+  const std::unique_ptr<Containers> containers = TRY(open_containers(options));
+  return serve_until_stopped(options, *containers);
+}
+
+int main_of(int argc, char** argv) {
+  Options options;
+  if (const std::optional<int> code = parse_command_line(argc, argv, options)) return *code;
+  if (const Result<void> ready = set_up_log(options); !ready.ok()) {
+    std::cerr << "sysbox-mgr: " << ready.error().message() << "\n";
+    return 1;
+  }
+  const Result<void> done = run(options);
+  if (done.ok()) return 0;
+  log::error(done.error().message());
+  // Whoever started it by hand looks here, not in the log file.
+  if (!log::writes_to_stderr()) std::cerr << "sysbox-mgr: " << done.error().message() << "\n";
+  return 1;
+}
+
+}  // namespace
+}  // namespace sysbox::mgr
+
+int main(int argc, char** argv) { return sysbox::mgr::main_of(argc, argv); }

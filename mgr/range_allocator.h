@@ -1,0 +1,61 @@
+#pragma once
+
+// RangeAllocator: which container holds which host ids. Pure, no I/O, not thread-safe.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/id_range.h"
+#include "common/result.h"
+
+namespace sysbox::mgr {
+
+// What a container gets: ids 0 … 65535, as many as a Linux system expects to have ("nobody" is
+// 65534).
+inline constexpr std::uint32_t kRangeSize = 65536;
+
+struct HeldRanges {
+  IdRange uids;
+  IdRange gids;
+
+  bool operator==(const HeldRanges&) const = default;
+};
+
+class RangeAllocator {
+ public:
+  // The pool is cut into ranges of kRangeSize; a remainder is not used. `freed`: first ids of
+  // ranges that were used before, least recently freed first; they come after unused ones.
+  explicit RangeAllocator(const std::vector<IdRange>& pool,
+                          const std::vector<std::uint32_t>& freed = {});
+
+  // A range of the pool for `id`, which must hold none: the least recently freed one, so that what
+  // a container may have left behind (a file, a key, a process that is still dying) meets no new
+  // owner at once. ENOSPC if none is left.
+  Result<IdRange> take(const std::string& id);
+  // Given ranges, from the pool or not; `id` must hold none. EBUSY names the container whose ids
+  // they overlap.
+  Result<void> hold(const std::string& id, const HeldRanges& ranges);
+  // False if `id` holds nothing.
+  bool release(const std::string& id);
+
+  const std::map<std::string, HeldRanges>& held() const { return held_; }
+  // Of the pool, least recently freed first.
+  std::vector<std::uint32_t> free_firsts() const { return {free_.begin(), free_.end()}; }
+  std::uint32_t pool_size() const { return static_cast<std::uint32_t>(slots_.size()); }
+  std::uint32_t free_count() const { return static_cast<std::uint32_t>(free_.size()); }
+  // The pool's ranges that overlap `ids` and that nobody holds any part of.
+  std::vector<IdRange> unheld_slots_in(const IdRange& ids) const;
+
+ private:
+  const std::string* holder_of(const HeldRanges& ranges) const;
+  bool is_slot(const HeldRanges& ranges) const;
+
+  std::vector<std::uint32_t> slots_;  // sorted first ids
+  std::deque<std::uint32_t> free_;
+  std::map<std::string, HeldRanges> held_;
+};
+
+}  // namespace sysbox::mgr

@@ -1,0 +1,121 @@
+#include <seccomp.h>
+#include <sys/capability.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "runc-ext/commands/commands.h"
+#include "runc-ext/oci/linux.h"
+
+namespace sysbox::runc {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::array kHooks = {"prestart",       "createRuntime", "createContainer",
+                               "startContainer", "poststart",     "poststop"};
+
+// The mount option words with a meaning of their own; others go to the file system.
+constexpr std::array kMountOptions = {"async",         "atime",        "bind",
+                                      "defaults",      "dev",          "diratime",
+                                      "dirsync",       "exec",         "idmap",
+                                      "iversion",      "lazytime",     "loud",
+                                      "mand",          "noatime",      "nodev",
+                                      "nodiratime",    "noexec",       "noiversion",
+                                      "nolazytime",    "nomand",       "norelatime",
+                                      "nostrictatime", "nosuid",       "nosymfollow",
+                                      "private",       "ratime",       "rbind",
+                                      "rdev",          "rdiratime",    "relatime",
+                                      "remount",       "rexec",        "ridmap",
+                                      "rnoatime",      "rnodev",       "rnodiratime",
+                                      "rnoexec",       "rnorelatime",  "rnostrictatime",
+                                      "rnosuid",       "rnosymfollow", "ro",
+                                      "rprivate",      "rrelatime",    "rro",
+                                      "rrw",           "rshared",      "rslave",
+                                      "rstrictatime",  "rsuid",        "rsymfollow",
+                                      "runbindable",   "rw",           "shared",
+                                      "silent",        "slave",        "strictatime",
+                                      "suid",          "symfollow",    "sync",
+                                      "tmpcopyup",     "unbindable"};
+
+constexpr std::array kSeccompActions = {
+    "SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"};
+constexpr std::array kSeccompOperators = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
+                                          "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
+                                          "SCMP_CMP_NE"};
+constexpr std::array kSeccompArchitectures = {
+    "SCMP_ARCH_AARCH64",   "SCMP_ARCH_ARM",    "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",
+    "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+    "SCMP_ARCH_PPC",       "SCMP_ARCH_PPC64",  "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_S390",      "SCMP_ARCH_S390X",  "SCMP_ARCH_X32",      "SCMP_ARCH_X86",
+    "SCMP_ARCH_X86_64"};
+constexpr std::array kSeccompFlags = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                                      "SECCOMP_FILTER_FLAG_TSYNC"};
+
+ordered_json namespaces() {
+  std::vector<std::string> names;
+  for (const NamespaceInfo& info : namespace_infos()) names.emplace_back(info.oci_name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+ordered_json capabilities() {
+  ordered_json names = ordered_json::array();
+  for (int number = 0; number < kernel_capability_count(); ++number) {
+    char* known = ::cap_to_name(number);
+    std::string name = known != nullptr ? known : "";
+    ::cap_free(known);
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    if (capability_number(name)) names.push_back(name);
+  }
+  return names;
+}
+
+std::string libseccomp_version() {
+  const struct scmp_version* version = ::seccomp_version();
+  return join(version->major, ".", version->minor, ".", version->micro);
+}
+
+ordered_json linux_features() {
+  const ordered_json off = {{"enabled", false}};
+  return {
+      {"namespaces", namespaces()},
+      {"capabilities", capabilities()},
+      {"cgroup",
+       {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", true}}},
+      {"seccomp",
+       {{"enabled", true},
+        {"actions", kSeccompActions},
+        {"operators", kSeccompOperators},
+        {"archs", kSeccompArchitectures},
+        {"knownFlags", kSeccompFlags},
+        {"supportedFlags", kSeccompFlags}}},
+      {"apparmor", off},
+      {"selinux", off},
+      {"intelRdt", off},
+      {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
+  };
+}
+
+}  // namespace
+
+Result<int> features_command(Invocation& call) {
+  TRY(call.parse(0, 0));
+  const ordered_json features = {
+      {"ociVersionMin", "1.0.0"},
+      {"ociVersionMax", "1.2.1"},
+      {"hooks", kHooks},
+      {"mountOptions", kMountOptions},
+      {"linux", linux_features()},
+      {"annotations",
+       {{"io.sysbox.version", SYSBOX_VERSION}, {"io.sysbox.libseccomp", libseccomp_version()}}},
+      {"potentiallyUnsafeConfigAnnotations", ordered_json::array()},
+  };
+  TRY(print(features.dump(4) + "\n"));
+  return 0;
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,23 @@
+#include "runc-ext/commands/commands.h"
+
+namespace sysbox::runc {
+namespace {
+
+constexpr auto kLockTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+Result<int> pause_command(Invocation& call) {
+  const std::vector<std::string> arguments = TRY(call.parse(1, 1));
+  const StateDir directory = TRY(StateDir::open(call.runtime.root, arguments[0]));
+  const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
+  const ContainerView view = TRY(view_container(call.runtime, arguments[0]));
+  if (view.state.status != status_name(ContainerStatus::kRunning) &&
+      view.state.status != status_name(ContainerStatus::kCreated)) {
+    return Error(ESRCH, join("container not running: it is ", view.state.status));
+  }
+  TRY(Cgroup::from_state(view.record.cgroup).freeze(true));
+  return 0;
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,382 @@
+#include "runc-ext/container/create.h"
+
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGKILL
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <ctime>
+
+#include "common/log.h"
+#include "common/mount_info.h"
+#include "common/root_dir.h"
+#include "common/state_file.h"
+#include "fs-emulator/api_client.h"
+#include "mgr/api_client.h"
+#include "runc-ext/container/console.h"
+#include "runc-ext/container/hooks.h"
+#include "runc-ext/container/process_identity.h"
+#include "runc-ext/init/bootstrap.h"
+#include "runc-ext/init/process_attributes.h"
+#include "runc-ext/system_container/convert.h"
+
+namespace sysbox::runc {
+namespace {
+
+constexpr auto kLockTimeout = std::chrono::seconds(10);
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+// RFC 3339 with nanoseconds, as runc writes it.
+std::string now_text() {
+  struct timespec now {};
+  clock_gettime(CLOCK_REALTIME, &now);
+  std::tm utc{};
+  gmtime_r(&now.tv_sec, &utc);
+  std::array<char, 32> seconds{};
+  std::strftime(seconds.data(), seconds.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::string nanoseconds = std::to_string(now.tv_nsec);
+  nanoseconds.insert(0, 9 - nanoseconds.size(), '0');
+  return join(seconds.data(), ".", nanoseconds, "Z");
+}
+
+// Puts the special directories' volumes among the mounts: before the first one that lies below.
+void add_volumes(OciSpec& spec, const std::vector<mgr::Volume>& volumes) {
+  for (const mgr::Volume& volume : volumes) {
+    OciMount mount;
+    mount.destination = volume.destination;
+    mount.source = volume.source;
+    mount.type = "bind";
+    mount.bind = true;
+    auto place = spec.mounts.begin();
+    while (place != spec.mounts.end() &&
+           !is_same_or_below(place->destination, volume.destination)) {
+      ++place;
+    }
+    spec.mounts.insert(place, std::move(mount));
+  }
+}
+
+// Mount points of the host, if a recursive bind of a directory makes them of interest.
+Result<std::vector<std::string>> interesting_mount_points(const OciSpec& spec) {
+  bool wanted = false;
+  for (const OciMount& mount : spec.mounts) {
+    if (!mount.bind || !mount.recursive_bind) continue;
+    const Result<struct stat> source = sys::fstatat(AT_FDCWD, mount.source);
+    wanted |= source.ok() && S_ISDIR(source.value().st_mode);
+  }
+  std::vector<std::string> points;
+  if (!wanted) return points;
+  const std::string text = TRY(sys::read_file("/proc/self/mountinfo"));
+  for (MountInfo& mount : TRY(parse_mount_info(text))) points.push_back(std::move(mount.target));
+  return points;
+}
+
+// One container in the making; what has been made is undone unless finish() is reached.
+class Creation {
+ public:
+  Creation(const RuntimeOptions& runtime, const CreateOptions& options, Terminal terminal,
+           StateDir directory, int lock_fd)
+      : runtime_(runtime),
+        options_(options),
+        terminal_(terminal),
+        directory_(std::move(directory)),
+        manager_(runtime.manager_socket),
+        emulator_(runtime.emulator_socket) {
+    plan_.lock_fd = lock_fd;
+  }
+
+  ~Creation() {
+    if (finished_) return;
+    if (init_pidfd_) {
+      static_cast<void>(sys::pidfd_send_signal(init_pidfd_.get(), SIGKILL).ok());
+    }
+    reap();
+    const Result<void> undone = destroy_container(runtime_, directory_, record_);
+    if (!undone.ok()) log::warning("undo of a failed create: ", undone.error().message());
+  }
+  Creation(const Creation&) = delete;
+  Creation& operator=(const Creation&) = delete;
+
+  Result<CreatedContainer> run() {
+    TRY(read_and_convert());
+    if (!options_.console_socket.empty()) {
+      console_socket_ = TRY(connect_console_socket(options_.console_socket));
+    }
+    TRY(allot());
+    TRY(bring_up());
+    TRY(finish_init());
+    TRY(write_pid_file(options_.pid_file, static_cast<pid_t>(record_.init_pid)));
+    finished_ = true;
+    return CreatedContainer{static_cast<pid_t>(record_.init_pid), std::move(console_master_)};
+  }
+
+ private:
+  // config.json and the image: what the container is to be.
+  Result<void> read_and_convert() {
+    OciSpec& spec = plan_.spec;
+    spec = TRY(read_spec(options_.bundle));
+    if (!spec.process) return Error(EINVAL, "process: is missing, nothing to run");
+    TRY(check_console_options(spec.process->terminal, terminal_ == Terminal::kHandedOver,
+                              options_.console_socket));
+    plan_.cgroup_host = TRY(find_cgroup_host());
+    const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
+    TRY(convert_to_system_container(spec, {&rootfs, plan_.cgroup_host.layout}));
+    plan_.overlay = TRY(find_overlay(spec.root_path));
+    plan_.id = options_.id;
+    plan_.preserve_fds = options_.preserve_fds;
+    plan_.new_keyring = !options_.no_new_keyring;
+    fill_record();
+    return {};
+  }
+
+  void fill_record() {
+    const OciSpec& spec = plan_.spec;
+    record_.id = options_.id;
+    record_.oci_version = spec.oci_version;
+    record_.bundle = options_.bundle;
+    record_.rootfs = spec.root_path;
+    record_.created = now_text();
+    record_.annotations = spec.annotations;
+    record_.capabilities = spec.process->capabilities;
+    record_.seccomp = spec.linux_part.seccomp;
+    record_.no_new_privileges = spec.process->no_new_privileges;
+    record_.env = spec.process->env;
+    record_.cwd = spec.process->cwd;
+    record_.poststart = spec.hooks.poststart;
+    record_.poststop = spec.hooks.poststop;
+  }
+
+  // Everything the host gives: ids, volumes, cgroups, emulated files. The record says what is
+  // about to be made before it is, so that a killed create can be cleaned up by `delete`.
+  Result<void> allot() {
+    cgroup_ = TRY(Cgroup::plan(plan_.cgroup_host, plan_.spec.linux_part.cgroups_path, options_.id));
+    record_.cgroup = cgroup_.state();
+    record_.ranges_registered = true;
+    record_.emulation_registered = true;
+    TRY(directory_.save(record_));
+    TRY(register_with_manager());
+    Result<void> created = cgroup_.create();
+    if (!created.ok()) {
+      record_.cgroup = {};  // the directories are not ours to take away
+      return created;
+    }
+    TRY(cgroup_.apply(plan_.spec.linux_part.resources).in("linux.resources"));
+    TRY(cgroup_.delegate(plan_.root_uid, plan_.root_gid));
+    TRY(register_with_emulator());
+    TRY(directory_.make_exec_fifo(plan_.root_uid, plan_.root_gid));
+    plan_.exec_fifo = TRY(directory_.open_exec_fifo(O_PATH));
+    plan_.cgroup_entrance = TRY(cgroup_.open_entrance());
+    const auto mount_points = TRY(interesting_mount_points(plan_.spec));
+    plan_.mounts = TRY(plan_mounts(plan_.spec, mount_points));
+    return {};
+  }
+
+  Result<void> register_with_manager() {
+    OciLinux& linux_part = plan_.spec.linux_part;
+    mgr::RegisterRequest request;
+    request.id = options_.id;
+    request.rootfs = plan_.spec.root_path;
+    request.lifeline = plan_.overlay && !plan_.overlay->upper.empty()
+                           ? parent_of(plan_.overlay->upper)
+                           : plan_.spec.root_path;
+    request.given_uids = linux_part.uid_mappings.as_single_range();
+    request.given_gids = linux_part.gid_mappings.as_single_range();
+    for (const OciMount& mount : plan_.spec.mounts) {
+      request.own_destinations.push_back(mount.destination);
+    }
+    const mgr::RegisterReply reply = TRY(manager_.register_container(request));
+    linux_part.uid_mappings = IdMap::onto(reply.uids);
+    linux_part.gid_mappings = IdMap::onto(reply.gids);
+    plan_.root_uid = reply.uids.first;
+    plan_.root_gid = reply.gids.first;
+    record_.uid_map = linux_part.uid_mappings;
+    record_.gid_map = linux_part.gid_mappings;
+    add_volumes(plan_.spec, reply.volumes);
+    return {};
+  }
+
+  Result<void> register_with_emulator() {
+    fs::RegisterRequest request;
+    request.id = options_.id;
+    request.uid_map = record_.uid_map;
+    request.gid_map = record_.gid_map;
+    for (const CgroupHierarchy& hierarchy : plan_.cgroup_host.hierarchies) {
+      const auto directory = record_.cgroup.directories.find(hierarchy.name);
+      if (directory == record_.cgroup.directories.end()) continue;
+      if (hierarchy.v2) request.cgroups[""] = directory->second;
+      for (const std::string& controller : hierarchy.controllers) {
+        if (!hierarchy.v2) request.cgroups[controller] = directory->second;
+      }
+    }
+    emulation_ = TRY(emulator_.register_container(request));
+    for (const fs::Piece& piece : emulation_.pieces) {
+      const int tree =
+          piece.tree == "live" ? emulation_.live_tree.get() : emulation_.static_tree.get();
+      auto& pieces = piece.filesystem == "sysfs" ? plan_.sysfs_pieces : plan_.proc_pieces;
+      pieces.push_back({piece.target, tree, piece.source});
+    }
+    return {};
+  }
+
+  // The two processes, up to where the old root is gone.
+  Result<void> bring_up() {
+    plan_.state = state_of(record_, ContainerStatus::kCreating);
+    birth_ = TRY(start_birth(plan_));
+    plan_.exec_fifo.reset();
+    const StepMessage child = TRY(birth_.helper_channel.expect(Step::kChild, "the mount helper"));
+    const auto pid = static_cast<pid_t>(child.number);
+    init_pidfd_ = TRY(sys::pidfd_open(pid));
+    record_.init_pid = pid;
+    record_.init_start_time = TRY(process_start_time(pid));
+    TRY(apply_rlimits(pid, plan_.spec.process->rlimits));
+    if (plan_.spec.process->oom_score_adj) {
+      TRY(apply_oom_score_adj(pid, *plan_.spec.process->oom_score_adj));
+    }
+    TRY(directory_.save(record_));
+    TRY(birth_.helper_channel.send(Step::kGo));
+    TRY(birth_.helper_channel.expect(Step::kHooks, "the mount helper"));
+    TRY(run_create_hooks());
+    TRY(birth_.helper_channel.send(Step::kGo));
+    TRY(birth_.helper_channel.expect(Step::kPivoted, "the mount helper"));
+    return {};
+  }
+
+  Result<void> run_create_hooks() {
+    const OciHooks& hooks = plan_.spec.hooks;
+    if (hooks.prestart.empty() && hooks.create_runtime.empty()) return {};
+    const OciState state = state_of(record_, ContainerStatus::kCreating);
+    TRY(run_hooks(hooks.prestart, state, "prestart"));
+    return run_hooks(hooks.create_runtime, state, "createRuntime");
+  }
+
+  // The init alone, up to where it waits for `start`.
+  Result<void> finish_init() {
+    if (!plan_.spec.process->terminal) give_stdio_to(host_user(), host_group());
+    for (;;) {
+      StepMessage message = TRY(birth_.init_channel.receive("the container's init"));
+      if (message.step == Step::kPrepared) {
+        TRY(emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()}));
+      } else if (message.step == Step::kConsole) {
+        console_master_ = TRY(take_single_fd(message.fds, "console"));
+        if (console_socket_) {
+          TRY(send_console(console_socket_.get(), console_master_.get()));
+          console_master_.reset();
+        }
+      } else if (message.step == Step::kListener) {
+        const UniqueFd listener = TRY(take_single_fd(message.fds, "seccomp listener"));
+        TRY(emulator_.add_listener(options_.id, listener.get()));
+      } else if (message.step == Step::kReady) {
+        reap_helper();
+        return {};
+      } else {
+        return Error(EPROTO, "the container's init sent an unexpected message");
+      }
+    }
+  }
+
+  uid_t host_user() const {
+    return record_.uid_map.to_host(plan_.spec.process->user.uid).value_or(plan_.root_uid);
+  }
+  gid_t host_group() const {
+    return record_.gid_map.to_host(plan_.spec.process->user.gid).value_or(plan_.root_gid);
+  }
+
+  void reap_helper() {
+    if (birth_.helper > 0) ::waitpid(birth_.helper, nullptr, 0);
+    birth_.helper = -1;
+  }
+  void reap() {
+    birth_.helper_channel.close();  // ends a helper that still waits for us
+    birth_.init_channel.close();
+    reap_helper();
+    if (record_.init_pid > 0) ::waitpid(static_cast<pid_t>(record_.init_pid), nullptr, 0);
+  }
+
+  const RuntimeOptions& runtime_;
+  const CreateOptions& options_;
+  Terminal terminal_;
+  StateDir directory_;
+  mgr::Client manager_;
+  fs::Client emulator_;
+  BirthPlan plan_;
+  ContainerRecord record_;
+  Cgroup cgroup_ = Cgroup::from_state({});
+  fs::RegisterReply emulation_;
+  Birth birth_;
+  UniqueFd init_pidfd_;
+  UniqueFd console_socket_;
+  UniqueFd console_master_;
+  bool finished_ = false;
+};
+
+}  // namespace
+
+Result<CreatedContainer> make_container(const RuntimeOptions& runtime, const CreateOptions& options,
+                                        Terminal terminal) {
+  StateDir directory = TRY(StateDir::create(runtime.root, options.id));
+  const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
+  Creation creation(runtime, options, terminal, std::move(directory), lock.get());
+  return creation.run();
+}
+
+Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& directory,
+                               const ContainerRecord& record) {
+  Result<void> first;
+  const auto note = [&first](Result<void> result) {
+    if (first.ok() && !result.ok()) first = std::move(result);
+  };
+  note(Cgroup::from_state(record.cgroup).remove());
+  if (record.emulation_registered) {
+    note(fs::Client(runtime.emulator_socket).unregister_container(record.id));
+  }
+  if (record.ranges_registered) {
+    note(mgr::Client(runtime.manager_socket).unregister_container(record.id));
+  }
+  // What could not be taken away stays on record, for another `delete`.
+  if (first.ok()) note(directory.remove());
+  return first;
+}
+
+OciState state_of(const ContainerRecord& record, ContainerStatus status) {
+  OciState state;
+  state.oci_version = record.oci_version;
+  state.id = record.id;
+  state.status = status_name(status);
+  state.pid = status == ContainerStatus::kStopped ? 0 : record.init_pid;
+  state.bundle = record.bundle;
+  state.rootfs = record.rootfs;
+  state.created = record.created;
+  state.annotations = record.annotations;
+  return state;
+}
+
+Result<void> write_pid_file(const std::string& path, pid_t pid) {
+  if (path.empty()) return {};
+  const std::size_t slash = path.rfind('/');
+  const std::string name = path.substr(slash + 1);  // npos + 1 is 0
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd directory = TRY(sys::open(parent, O_PATH | O_DIRECTORY).in("--pid-file"));
+  return replace_file(directory.get(), name, std::to_string(pid), Durability::kProcessCrash)
+      .in("--pid-file");
+}
+
+void give_stdio_to(uid_t host_uid, gid_t host_gid) {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const Result<struct stat> stream = sys::fstat(fd);
+    if (!stream.ok() || !S_ISFIFO(stream.value().st_mode)) continue;
+    // Another process's pipe that cannot be given away still can be written to.
+    static_cast<void>(::fchown(fd, host_uid, host_gid));
+  }
+}
+
+Result<UniqueFd> take_single_fd(std::vector<UniqueFd>& fds, std::string_view what) {
+  if (fds.size() != 1) return Error(EPROTO, join(what, ": no descriptor came along"));
+  return std::move(fds.front());
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,149 @@
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGKILL
+#include <sys/wait.h>
+
+#include <array>
+
+#include "common/log.h"
+#include "fs-emulator/api_client.h"
+#include "runc-ext/container/console.h"
+#include "runc-ext/container/container.h"
+#include "runc-ext/container/create.h"
+#include "runc-ext/container/foreground.h"
+#include "runc-ext/container/process_identity.h"
+#include "runc-ext/init/joining.h"
+#include "runc-ext/init/process_attributes.h"
+#include "runc-ext/system_container/convert.h"
+
+namespace sysbox::runc {
+namespace {
+
+// One process on its way into the container; killed unless it got there.
+class Execution {
+ public:
+  Execution(const RuntimeOptions& runtime, const ExecOptions& options, ContainerRecord record)
+      : options_(options), record_(std::move(record)), emulator_(runtime.emulator_socket) {}
+  ~Execution() {
+    joining_.joiner_channel.close();
+    joining_.process_channel.close();
+    if (pid_ > 0 && !running_) {
+      static_cast<void>(::kill(pid_, SIGKILL));
+      ::waitpid(pid_, nullptr, 0);
+    }
+    if (joining_.joiner > 0) ::waitpid(joining_.joiner, nullptr, 0);
+  }
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
+  Result<void> run(UniqueFd init_pidfd) {
+    if (!options_.console_socket.empty()) {
+      console_socket_ = TRY(connect_console_socket(options_.console_socket));
+    }
+    plan_.process = options_.process;
+    plan_.process.capabilities = system_container_capabilities(plan_.process.user.uid);
+    plan_.process.apparmor_profile.clear();
+    plan_.seccomp = record_.seccomp;
+    plan_.id = record_.id;
+    plan_.init_pidfd = std::move(init_pidfd);
+    plan_.preserve_fds = options_.preserve_fds;
+    TRY(join());
+    TRY(set_attributes());
+    TRY(follow_steps());
+    TRY(write_pid_file(options_.pid_file, pid_));
+    TRY(joining_.process_channel.send(Step::kGo));
+    TRY(await_execve());
+    running_ = true;
+    return {};
+  }
+
+  pid_t pid() const { return pid_; }
+  UniqueFd take_console() { return std::move(console_master_); }
+
+ private:
+  Result<void> join() {
+    plan_.cgroup_entrance =
+        TRY(Cgroup::from_state(record_.cgroup).open_entrance(record_.init_pid));
+    joining_ = TRY(start_joining(plan_));
+    const StepMessage child = TRY(joining_.joiner_channel.expect(Step::kChild, "the joining process"));
+    pid_ = static_cast<pid_t>(child.number);
+    return {};
+  }
+
+  Result<void> set_attributes() {
+    const OciProcess& process = plan_.process;
+    TRY(apply_rlimits(pid_, process.rlimits));
+    if (process.oom_score_adj) TRY(apply_oom_score_adj(pid_, *process.oom_score_adj));
+    if (!process.terminal) {
+      const auto uid = record_.uid_map.to_host(process.user.uid);
+      const auto gid = record_.gid_map.to_host(process.user.gid);
+      if (!uid || !gid) {
+        return Error(EINVAL, sysbox::join("process.user: ", process.user.uid, ":", process.user.gid,
+                                  " is not mapped in the container"));
+      }
+      give_stdio_to(*uid, *gid);
+    }
+    return joining_.process_channel.send(Step::kGo);
+  }
+
+  Result<void> follow_steps() {
+    for (;;) {
+      StepMessage message = TRY(joining_.process_channel.receive("the process"));
+      if (message.step == Step::kConsole) {
+        console_master_ = TRY(take_single_fd(message.fds, "console"));
+        if (console_socket_) {
+          TRY(send_console(console_socket_.get(), console_master_.get()));
+          console_master_.reset();
+        }
+      } else if (message.step == Step::kListener) {
+        const UniqueFd listener = TRY(take_single_fd(message.fds, "seccomp listener"));
+        TRY(emulator_.add_listener(record_.id, listener.get()));
+      } else if (message.step == Step::kReady) {
+        return {};
+      } else {
+        return Error(EPROTO, "the process sent an unexpected message");
+      }
+    }
+  }
+
+  // The channel's end means that execve closed it; a failure comes as a message.
+  Result<void> await_execve() {
+    const Result<StepMessage> message = joining_.process_channel.receive("the process");
+    if (!message.ok() && message.error().code() != ECONNRESET) return message.error();
+    return {};
+  }
+
+  const ExecOptions& options_;
+  ContainerRecord record_;
+  fs::Client emulator_;
+  JoinPlan plan_;
+  Joining joining_;
+  UniqueFd console_socket_;
+  UniqueFd console_master_;
+  pid_t pid_ = -1;
+  bool running_ = false;
+};
+
+}  // namespace
+
+Result<int> exec_in_container(const RuntimeOptions& runtime, const ExecOptions& options) {
+  TRY(check_console_options(options.process.terminal, options.detach, options.console_socket));
+  ContainerView view = TRY(view_container(runtime, options.id));
+  if (view.state.status == status_name(ContainerStatus::kStopped)) {
+    return Error(ESRCH, "cannot exec in a stopped container");
+  }
+  if (view.state.status == status_name(ContainerStatus::kPaused) && !options.ignore_paused) {
+    return Error(EBUSY, "cannot exec in a paused container (use --ignore-paused to override)");
+  }
+  std::optional<UniqueFd> init = open_if_alive(view.record.init_pid, view.record.init_start_time);
+  if (!init) return Error(ESRCH, "cannot exec in a stopped container");
+  std::optional<Foreground> foreground;
+  if (!options.detach) {
+    foreground.emplace(
+        TRY(Foreground::prepare(options.no_subreaper ? Subreaper::kNo : Subreaper::kYes)));
+  }
+  Execution execution(runtime, options, std::move(view.record));
+  TRY(execution.run(*std::move(init)));
+  if (options.detach) return 0;
+  return foreground->wait_and_forward(execution.pid(), execution.take_console());
+}
+
+}  // namespace sysbox::runc

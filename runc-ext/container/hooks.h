@@ -1,0 +1,31 @@
+#pragma once
+
+// Runs the hooks of config.json (runtime.md#lifecycle).
+//
+// They run in the caller's namespaces, with its root directory and credentials: what runs in the
+// container (createContainer, startContainer) is called by the process that is inside already.
+// No /proc is needed. The calling process must have a single thread, and no other child of it
+// may be waited for meanwhile.
+
+#include <vector>
+
+#include "common/result.h"
+#include "runc-ext/oci/hooks.h"
+#include "runc-ext/oci/state_json.h"
+
+namespace sysbox::runc {
+
+// One after the other: the state on standard input, exactly the hook's own environment, no other
+// descriptor than 0-2, default signal handling. Stops at the first that fails; the error names
+// it, counting from 0 as runc does ("error running prestart hook #1 (/usr/bin/x): exit status 3:
+// <its last line of output>"). A hook that outlasts its timeout is killed with its process group;
+// ETIMEDOUT.
+// `kind` is the member's name in config.json: "createRuntime".
+Result<void> run_hooks(const std::vector<OciHook>& hooks, const OciState& state, const char* kind);
+
+// The same for hooks whose failure does not stop the others (poststop): every hook is run, what
+// failed is returned for the caller to log.
+std::vector<Error> run_all_hooks(const std::vector<OciHook>& hooks, const OciState& state,
+                                 const char* kind);
+
+}  // namespace sysbox::runc

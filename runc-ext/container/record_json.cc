@@ -1,0 +1,222 @@
+#include "runc-ext/container/record_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "common/json_fields.h"
+
+namespace sysbox::runc {
+namespace {
+
+using nlohmann::json;
+
+// Raised when an older sysbox-runc could misread what a newer one writes. New members with a
+// sensible default when absent do not need it.
+constexpr int kFormat = 1;
+
+json to_json(const IdMap& map) {
+  json lines = json::array();
+  for (const IdMapEntry& entry : map.entries) {
+    lines.push_back({{"containerID", entry.container_first},
+                     {"hostID", entry.host_first},
+                     {"size", entry.count}});
+  }
+  return lines;
+}
+
+Result<IdMapEntry> parse_id_map_entry(const json& line, const std::string& path) {
+  IdMapEntry entry;
+  JsonFields in(line, path);
+  in.required("containerID", entry.container_first);
+  in.required("hostID", entry.host_first);
+  in.required("size", entry.count);
+  TRY(std::move(in).finish());
+  return entry;
+}
+
+json to_json(const CgroupState& cgroup) {
+  return {
+      {"directories", cgroup.directories}, {"delegated", cgroup.delegated}, {"leaf", cgroup.leaf}};
+}
+
+Result<CgroupState> parse_cgroup_state(const json& object, const std::string& path) {
+  CgroupState cgroup;
+  JsonFields in(object, path);
+  in.optional("directories", cgroup.directories);
+  in.optional("delegated", cgroup.delegated);
+  in.optional("leaf", cgroup.leaf);
+  TRY(std::move(in).finish());
+  return cgroup;
+}
+
+json to_json(const OciUser& user) {
+  json object = {{"uid", user.uid}, {"gid", user.gid}, {"additionalGids", user.additional_gids}};
+  if (user.umask) object["umask"] = *user.umask;
+  return object;
+}
+
+Result<OciUser> parse_user(const json& object, const std::string& path) {
+  OciUser user;
+  JsonFields in(object, path);
+  in.optional("uid", user.uid);
+  in.optional("gid", user.gid);
+  in.optional("umask", user.umask);
+  in.optional("additionalGids", user.additional_gids);
+  TRY(std::move(in).finish());
+  return user;
+}
+
+json to_json(const std::vector<OciRlimit>& rlimits) {
+  json list = json::array();
+  for (const OciRlimit& limit : rlimits) {
+    list.push_back({{"type", limit.name},
+                    {"resource", limit.resource},
+                    {"soft", limit.soft},
+                    {"hard", limit.hard}});
+  }
+  return list;
+}
+
+Result<OciRlimit> parse_rlimit(const json& object, const std::string& path) {
+  OciRlimit limit;
+  JsonFields in(object, path);
+  in.required("type", limit.name);
+  in.required("resource", limit.resource);
+  in.required("soft", limit.soft);
+  in.required("hard", limit.hard);
+  TRY(std::move(in).finish());
+  return limit;
+}
+
+// As bit sets: names would lose what this build does not know by name.
+json to_json(const OciCapabilities& capabilities) {
+  return {{"bounding", capabilities.bounding},
+          {"effective", capabilities.effective},
+          {"permitted", capabilities.permitted},
+          {"inheritable", capabilities.inheritable},
+          {"ambient", capabilities.ambient}};
+}
+
+Result<OciCapabilities> parse_capabilities(const json& object, const std::string& path) {
+  OciCapabilities capabilities;
+  JsonFields in(object, path);
+  in.required("bounding", capabilities.bounding);
+  in.required("effective", capabilities.effective);
+  in.required("permitted", capabilities.permitted);
+  in.required("inheritable", capabilities.inheritable);
+  in.required("ambient", capabilities.ambient);
+  TRY(std::move(in).finish());
+  return capabilities;
+}
+
+// Hooks and seccomp are written as config.json has them, and read by its own parsers.
+json to_json(const std::vector<OciHook>& hooks) {
+  json list = json::array();
+  for (const OciHook& hook : hooks) {
+    json object = {{"path", hook.path}, {"args", hook.args}, {"env", hook.env}};
+    if (hook.timeout_seconds) object["timeout"] = *hook.timeout_seconds;
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
+json to_json(const OciSeccompRule& rule) {
+  json object = {{"names", rule.names}, {"action", rule.action}};
+  if (rule.errno_ret) object["errnoRet"] = *rule.errno_ret;
+  json args = json::array();
+  for (const OciSeccompArg& arg : rule.args) {
+    args.push_back(
+        {{"index", arg.index}, {"value", arg.value}, {"valueTwo", arg.value_two}, {"op", arg.op}});
+  }
+  if (!args.empty()) object["args"] = std::move(args);
+  return object;
+}
+
+json to_json(const OciSeccomp& seccomp) {
+  json object = {{"defaultAction", seccomp.default_action},
+                 {"architectures", seccomp.architectures},
+                 {"flags", seccomp.flags}};
+  if (seccomp.default_errno_ret) object["defaultErrnoRet"] = *seccomp.default_errno_ret;
+  if (!seccomp.listener_path.empty()) object["listenerPath"] = seccomp.listener_path;
+  if (!seccomp.listener_metadata.empty()) object["listenerMetadata"] = seccomp.listener_metadata;
+  json rules = json::array();
+  for (const OciSeccompRule& rule : seccomp.rules) rules.push_back(to_json(rule));
+  object["syscalls"] = std::move(rules);
+  return object;
+}
+
+Result<void> check_format(const json& document) {
+  int format = 0;
+  JsonFields in(document, "");
+  in.required("version", format);
+  TRY(std::move(in).finish());
+  if (format > kFormat) {
+    return Error(ENOTSUP, join("written by a newer sysbox-runc (format ", format,
+                               ", this one reads up to ", kFormat, ")"));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string record_text(const ContainerRecord& record) {
+  json document = {
+      {"version", kFormat},
+      {"id", record.id},
+      {"ociVersion", record.oci_version},
+      {"bundle", record.bundle},
+      {"rootfs", record.rootfs},
+      {"created", record.created},
+      {"annotations", record.annotations},
+      {"init_process_pid", record.init_pid},
+      {"init_process_start", record.init_start_time},
+      {"uidMappings", to_json(record.uid_map)},
+      {"gidMappings", to_json(record.gid_map)},
+      {"cgroup", to_json(record.cgroup)},
+      {"rangesRegistered", record.ranges_registered},
+      {"emulationRegistered", record.emulation_registered},
+      {"user", to_json(record.user)},
+      {"rlimits", to_json(record.rlimits)},
+      {"noNewPrivileges", record.no_new_privileges},
+      {"env", record.env},
+      {"cwd", record.cwd},
+      {"hooks", {{"poststart", to_json(record.poststart)}, {"poststop", to_json(record.poststop)}}},
+  };
+  if (record.capabilities) document["capabilities"] = to_json(*record.capabilities);
+  if (record.seccomp) document["seccomp"] = to_json(*record.seccomp);
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<ContainerRecord> parse_record(std::string_view text) {
+  const json document = TRY(parse_json(text));
+  TRY(check_format(document));
+  ContainerRecord record;
+  OciHooks hooks;
+  JsonFields in(document, "");
+  in.required("id", record.id);
+  in.required("ociVersion", record.oci_version);
+  in.required("bundle", record.bundle);
+  in.required("rootfs", record.rootfs);
+  in.required("created", record.created);
+  in.optional("annotations", record.annotations);
+  in.required("init_process_pid", record.init_pid);
+  in.required("init_process_start", record.init_start_time);
+  in.optional_array("uidMappings", record.uid_map.entries, parse_id_map_entry);
+  in.optional_array("gidMappings", record.gid_map.entries, parse_id_map_entry);
+  in.optional_object("cgroup", record.cgroup, parse_cgroup_state);
+  in.optional("rangesRegistered", record.ranges_registered);
+  in.optional("emulationRegistered", record.emulation_registered);
+  in.optional_object("user", record.user, parse_user);
+  in.optional_array("rlimits", record.rlimits, parse_rlimit);
+  in.optional_object("capabilities", record.capabilities, parse_capabilities);
+  in.optional_object("seccomp", record.seccomp, parse_seccomp);
+  in.optional("noNewPrivileges", record.no_new_privileges);
+  in.optional("env", record.env);
+  in.optional("cwd", record.cwd);
+  in.optional_object("hooks", hooks, parse_hooks);
+  TRY(std::move(in).finish());
+  record.poststart = std::move(hooks.poststart);
+  record.poststop = std::move(hooks.poststop);
+  return record;
+}
+
+}  // namespace sysbox::runc

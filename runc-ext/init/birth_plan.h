@@ -1,0 +1,37 @@
+#pragma once
+
+// All that the helper and the container's init need, decided and opened before either exists.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/mount_pieces.h"
+#include "common/unique_fd.h"
+#include "runc-ext/cgroup/cgroup.h"
+#include "runc-ext/init/mount_plan.h"
+#include "runc-ext/oci/spec.h"
+#include "runc-ext/oci/state_json.h"
+#include "runc-ext/uid_shift/overlay_layers.h"
+
+namespace sysbox::runc {
+
+struct BirthPlan {
+  OciSpec spec;  // converted, with id maps
+  std::string id;
+  uid_t root_uid = 0;  // of the container's root, on the host
+  gid_t root_gid = 0;
+  std::optional<OverlayLayers> overlay;  // of the rootfs
+  MountPlan mounts;
+  std::vector<MountPiece> proc_pieces;   // borrow descriptors of the registration
+  std::vector<MountPiece> sysfs_pieces;
+  CgroupHost cgroup_host;
+  CgroupEntrance cgroup_entrance;
+  OciState state;  // for the hooks that run inside
+  UniqueFd exec_fifo;  // O_PATH; the FIFO that holds init back
+  int lock_fd = -1;  // the container's lock: a child that kept it open would hold it
+  int preserve_fds = 0;
+  bool new_keyring = true;
+};
+
+}  // namespace sysbox::runc

@@ -1,0 +1,163 @@
+#include "runc-ext/init/container_init.h"
+
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/root_dir.h"
+#include "common/syscalls.h"
+#include "runc-ext/container/hooks.h"
+#include "runc-ext/init/free_mounts.h"
+#include "runc-ext/init/kernel_filesystems.h"
+#include "runc-ext/init/process_attributes.h"
+#include "runc-ext/init/run_program.h"
+#include "runc-ext/init/terminal.h"
+
+namespace sysbox::runc {
+namespace {
+
+constexpr int kProgramMissing = 127;  // the shell's word for a program that cannot be run
+
+Result<void> join_user_namespace(const BirthPlan& plan) {
+  const OciNamespace* user = plan.spec.linux_part.find_namespace(NamespaceType::kUser);
+  if (user == nullptr || user->path.empty()) return {};
+  return Error(ENOTSUP, "linux.namespaces: joining a user namespace by path is not supported yet");
+}
+
+Result<void> enter_cgroup_namespace(const BirthPlan& plan) {
+  const OciNamespace* space = plan.spec.linux_part.find_namespace(NamespaceType::kCgroup);
+  if (space == nullptr || space->path.empty()) return plan.cgroup_entrance.unshare_namespace();
+  const UniqueFd fd = TRY(sys::open(space->path, O_RDONLY));
+  return sys::setns(fd.get(), CLONE_NEWCGROUP);
+}
+
+// The time namespace is entered by execve; a kernel without them (CONFIG_TIME_NS) has nothing to
+// isolate unless offsets were asked for.
+Result<void> enter_time_namespace(const BirthPlan& plan) {
+  const auto& offsets = plan.spec.linux_part.time_offsets;
+  const Result<void> made = sys::unshare(CLONE_NEWTIME);
+  if (!made.ok()) {
+    if (offsets.empty() && made.error().code() == EINVAL) return {};
+    return made.error();
+  }
+  std::string text;
+  for (const auto& [clock, offset] : offsets) {
+    text += join(clock, " ", offset.seconds, " ", offset.nanoseconds, "\n");
+  }
+  if (text.empty()) return {};
+  // The files of an undumpable process belong to the host's root. Nobody else is in the container
+  // yet who could make use of the moment.
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  Result<void> written = sys::write_file("/proc/self/timens_offsets", text).in("linux.timeOffsets");
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  return written;
+}
+
+Result<void> set_names(const OciSpec& spec) {
+  if (!spec.hostname.empty() && ::sethostname(spec.hostname.c_str(), spec.hostname.size()) != 0) {
+    return last_error("set hostname '", spec.hostname, "'");
+  }
+  if (!spec.domainname.empty() &&
+      ::setdomainname(spec.domainname.c_str(), spec.domainname.size()) != 0) {
+    return last_error("set domainname '", spec.domainname, "'");
+  }
+  return {};
+}
+
+// Written through our own locked /proc, and only if it is one: the file is a kernel's or an
+// emulated one, never a place that a bundle or image led us to (CVE-2025-52881).
+Result<void> set_sysctls(const OciSpec& spec) {
+  if (spec.linux_part.sysctl.empty()) return {};
+  const UniqueFd sysctls = TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  if (TRY(sys::fstatfs_type(sysctls.get())) != PROC_SUPER_MAGIC) {
+    return Error(EINVAL, "linux.sysctl: /proc is not a procfs");
+  }
+  for (const auto& [name, value] : spec.linux_part.sysctl) {
+    std::string path = name;
+    for (char& c : path) c = c == '.' ? '/' : c;
+    const UniqueFd file = TRY(sys::openat2(sysctls.get(), path, O_WRONLY,
+                                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+                                  .in("linux.sysctl"));
+    TRY(sys::write_all(file.get(), value).in(join("linux.sysctl ", name, "=", value)));
+  }
+  return {};
+}
+
+Result<void> set_root_propagation(const OciSpec& spec) {
+  OciMount words;
+  apply_mount_option(words, spec.linux_part.rootfs_propagation);
+  if (words.propagation.empty()) return {};
+  const UniqueFd root = TRY(sys::open("/", O_PATH));
+  return apply_attributes(root.get(), words);
+}
+
+Result<void> run_inner_hooks(const std::vector<OciHook>& hooks, const BirthPlan& plan,
+                             const char* kind) {
+  if (hooks.empty()) return {};
+  return run_hooks(hooks, plan.state, kind);
+}
+
+// Until all mounts are there.
+Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
+  TRY(helper.expect(Step::kGo, "the mount helper"));
+  TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
+                                                                         : BornInLeaf::kNo));
+  TRY(join_user_namespace(plan));
+  TRY(become_container_root());
+  TRY(helper.expect(Step::kHooks, "the mount helper"));
+  TRY(run_inner_hooks(plan.spec.hooks.create_container, plan, "createContainer"));
+  TRY(helper.send(Step::kGo));
+  StepMessage mounts = TRY(helper.expect(Step::kMounts, "the mount helper"));
+  helper.close();
+  // pivot_root moved our root directory along; the old working directory is still the host's.
+  if (::chdir("/") != 0) return last_error("chdir /");
+  TRY(enter_cgroup_namespace(plan));
+  TRY(sys::unshare(CLONE_NEWNS));
+  TRY(make_free_mounts(plan, std::move(mounts.fds)));
+  return set_root_propagation(plan.spec);
+}
+
+// Blocks until `start` opens the other end. The path resolves in the container's locked procfs.
+Result<void> wait_for_start(int exec_fifo) {
+  const UniqueFd fifo = TRY(sys::open(fd_path(exec_fifo), O_WRONLY).in("exec fifo"));
+  return sys::write_all(fifo.get(), "0");
+}
+
+Result<void> become_the_program(const BirthPlan& plan, Channel& parent) {
+  const OciProcess& process = *plan.spec.process;
+  if (::setsid() < 0 && errno != EPERM) return last_error("setsid");
+  if (plan.new_keyring) TRY(join_session_keyring(plan.id));
+  TRY(set_up_terminal(process, ConsoleNode::kReplace, parent));
+  TRY(set_names(plan.spec));
+  TRY(set_sysctls(plan.spec));
+  TRY(enter_time_namespace(plan));
+  TRY(enter_working_directory(process.cwd));
+  const std::string program = TRY(find_program(process));
+  const ProgramSetup setup{process, plan.spec.linux_part.seccomp, plan.preserve_fds};
+  TRY(take_identity(setup, parent));
+  TRY(parent.send(Step::kReady));
+  parent.close();
+  TRY(wait_for_start(plan.exec_fifo.get()));
+  TRY(run_inner_hooks(plan.spec.hooks.start_container, plan, "startContainer"));
+  return run_program(program, setup);
+}
+
+}  // namespace
+
+void run_container_init(const BirthPlan& plan, Channel& helper, Channel& parent) {
+  // Nobody inside may look into this process while it still holds what is the host's.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  Result<void> done = join_the_container(plan, helper);
+  if (done.ok()) done = parent.send(Step::kPrepared);
+  if (done.ok()) done = become_the_program(plan, parent);
+  if (parent.fd() >= 0) {
+    parent.send_failure(done.error());
+  } else {
+    log::error("container init: ", done.error().message());
+  }
+  ::_exit(kProgramMissing);
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,17 @@
+#pragma once
+
+// The container's /dev: a tmpfs of the host's user namespace, so that device nodes on it work
+// (nodes on a tmpfs of another user namespace cannot be opened: SB_I_NODEV), owned by the
+// container's root.
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "runc-ext/init/birth_plan.h"
+
+namespace sysbox::runc {
+
+// Detached, with the standard nodes and links, and the spec's devices below /dev. The caller has
+// the container root's FilesystemIdentity.
+Result<UniqueFd> make_dev(const BirthPlan& plan, const OciMount& mount);
+
+}  // namespace sysbox::runc

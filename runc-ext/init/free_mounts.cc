@@ -1,0 +1,89 @@
+#include "runc-ext/init/free_mounts.h"
+
+#include "common/root_dir.h"
+#include "common/syscalls.h"
+#include "runc-ext/init/kernel_filesystems.h"
+#include "runc-ext/init/rootfs.h"
+
+namespace sysbox::runc {
+namespace {
+
+OciMount with_type(const OciMount& mount, const std::string& type) {
+  OciMount other = mount;
+  other.type = type;
+  other.source = type;
+  other.data.clear();
+  return other;
+}
+
+Result<void> attach_new(const RootDir& root, const OciMount& mount) {
+  const UniqueFd made = TRY(new_filesystem(mount));
+  TRY(attach_inside(root, mount.destination, made.get()));
+  return apply_attributes(made.get(), mount);
+}
+
+std::string last_component(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// One hierarchy of cgroup v1 (or the v2 one of a hybrid host) below a tmpfs, by the name of the
+// host's mount point, with a link for each of several controllers in one.
+Result<void> attach_hierarchy(const RootDir& root, const OciMount& mount,
+                              const CgroupHierarchy& hierarchy) {
+  const std::string name = last_component(hierarchy.mount_point);
+  OciMount one = with_type(mount, hierarchy.v2 ? "cgroup2" : "cgroup");
+  one.destination = mount.destination + "/" + name;
+  if (!hierarchy.v2) {
+    one.data = hierarchy.controllers;
+    if (hierarchy.controllers.empty()) one.data = {"none", hierarchy.name};
+  }
+  TRY(attach_new(root, one));
+  if (hierarchy.controllers.size() < 2) return {};
+  const UniqueFd directory = TRY(root.open_inside(mount.destination, O_PATH | O_DIRECTORY));
+  for (const std::string& controller : hierarchy.controllers) {
+    if (controller == name) continue;
+    TRY(sys::symlinkat(name, directory.get(), controller));
+  }
+  return {};
+}
+
+// The cgroup file systems cannot be remade inside (a v1 superblock is the host's), so each that
+// the host has is mounted; the cgroup namespace makes the container's own directory its root.
+Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const CgroupHost& host) {
+  if (host.layout == CgroupLayout::kV2) return attach_new(root, with_type(mount, "cgroup2"));
+  OciMount tmpfs = with_type(mount, "tmpfs");
+  tmpfs.data = {"mode=755"};
+  TRY(attach_new(root, tmpfs));
+  for (const CgroupHierarchy& hierarchy : host.hierarchies) {
+    TRY(attach_hierarchy(root, mount, hierarchy).in(join("cgroup '", hierarchy.name, "'")));
+  }
+  return {};
+}
+
+Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& mount,
+                    std::vector<UniqueFd>& from_host, std::size_t& next_from_host) {
+  if (is_made_by_host(mount)) {
+    if (next_from_host >= from_host.size()) return Error(EPROTO, "the helper sent too few mounts");
+    const UniqueFd made = std::move(from_host[next_from_host++]);
+    return attach_inside(root, mount.destination, made.get());
+  }
+  if (mount.type == "cgroup" || mount.type == "cgroup2") {
+    return attach_cgroups(root, mount, plan.cgroup_host);
+  }
+  if (mount.copy_up) {
+    return Error(ENOTSUP, "the option 'tmpcopyup' is not supported");
+  }
+  return attach_new(root, mount);
+}
+
+}  // namespace
+
+Result<void> make_free_mounts(const BirthPlan& plan, std::vector<UniqueFd> from_host) {
+  const RootDir root = TRY(RootDir::open("/"));
+  std::size_t next_from_host = 0;
+  for (const OciMount& mount : plan.mounts.free) {
+    TRY(attach(root, plan, mount, from_host, next_from_host)
+            .in(join("mount '", mount.destination, "'")));
+  }
+  return {};
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,36 @@
+#pragma once
+
+// New superblocks of the kernel's own file systems, as detached mounts.
+
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "runc-ext/oci/mounts.h"
+
+namespace sysbox::runc {
+
+// A procfs of the pid namespace (procfs's option pidns, Linux 6.17; before that by a child that
+// is in it for one system call). Attributes: nosuid, nodev, noexec and those of the mount.
+Result<UniqueFd> procfs_of(int pidns_fd, const OciMount& mount);
+
+// A sysfs of the network namespace. The calling thread visits it for the moment.
+Result<UniqueFd> sysfs_of(int netns_fd, const OciMount& mount);
+
+// Any other file system that needs no device, with the mount's data options (fsopen, fsconfig,
+// fsmount). `more`: options beside the spec's own ("uid=231072"); a later one wins.
+Result<UniqueFd> new_filesystem(const OciMount& mount, const std::vector<std::string>& more = {});
+
+// The mount's attribute words for mount_setattr(2).
+struct AttributeChange {
+  std::uint64_t set = 0;
+  std::uint64_t clear = 0;
+};
+AttributeChange attribute_change(std::uint64_t set, std::uint64_t clear);
+
+// Sets attributes (top, then recursive ones) and propagation of a detached or attached mount.
+// Without propagation words the mount gets private.
+Result<void> apply_attributes(int mount_fd, const OciMount& mount);
+
+}  // namespace sysbox::runc

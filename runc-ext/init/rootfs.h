@@ -1,0 +1,39 @@
+#pragma once
+
+// The locked part of a container's mount tree, made by the helper in a private mount namespace of
+// the host's user namespace, and the detached mounts that init attaches afterwards.
+
+#include <vector>
+
+#include "common/result.h"
+#include "common/root_dir.h"
+#include "common/unique_fd.h"
+#include "runc-ext/init/birth_plan.h"
+
+namespace sysbox::runc {
+
+// Namespaces of the container's init, for what is mounted on its behalf.
+struct InitNamespaces {
+  UniqueFd user;
+  UniqueFd pid;
+  UniqueFd network;
+};
+
+// Attaches `mount_fd` at `destination` inside `root`; makes a missing place (a directory, or an
+// empty file for a file's bind).
+Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd);
+
+// The rootfs with shifted ids, all locked mounts, masked and read-only paths; returns its root.
+// The caller is in a private mount namespace with the container root's FilesystemIdentity.
+Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces);
+
+// One detached mount for each free mount that the host has to make (binds, /dev), in order.
+Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
+                                                  const InitNamespaces& namespaces);
+// Whether prepare_free_mounts() makes it; all others are made by init.
+bool is_made_by_host(const OciMount& mount);
+
+// Makes `root` the mount namespace's root and drops the old one.
+Result<void> pivot_into(const RootDir& root);
+
+}  // namespace sysbox::runc

@@ -1,0 +1,138 @@
+#include "runc-ext/init/run_program.h"
+
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+#include "common/root_dir.h"
+#include "common/syscalls.h"
+#include "runc-ext/container/foreground.h"
+#include "runc-ext/init/process_attributes.h"
+#include "runc-ext/init/static_seccomp.h"
+#include "seccomp-notify/filter.h"
+
+namespace sysbox::runc {
+namespace {
+
+constexpr std::string_view kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// The last one wins, as for getenv(3) of what runc passes.
+std::optional<std::string_view> find_variable(const std::vector<std::string>& env,
+                                              std::string_view name) {
+  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
+    if (entry->starts_with(name) && entry->size() > name.size() && (*entry)[name.size()] == '=') {
+      return std::string_view(*entry).substr(name.size() + 1);
+    }
+  }
+  return std::nullopt;
+}
+
+// 0, or the errno that execve(2) would give for a file of this name.
+int why_not_executable(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return errno;
+  if (S_ISDIR(st.st_mode)) return EACCES;
+  if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) return errno;
+  return 0;
+}
+
+Error cannot_exec(const std::string& name, int code) {
+  return errno_error(code, "exec: \"", name, "\"");
+}
+
+// The home directory of the user in the container's /etc/passwd (passwd(5)), for HOME.
+std::string home_directory(std::uint32_t uid) {
+  const Result<std::string> passwd = sys::read_file("/etc/passwd");
+  if (!passwd.ok()) return "/";
+  std::string_view text = passwd.value();
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::array<std::string_view, 7> fields;
+    for (std::string_view& field : fields) {
+      field = line.substr(0, line.find(':'));
+      line.remove_prefix(std::min(line.size(), field.size() + 1));
+    }
+    if (fields[2] == std::to_string(uid) && fields[5].starts_with('/')) {
+      return std::string(fields[5]);
+    }
+  }
+  return "/";
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (std::string& text : strings) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+bool keeps_sys_admin(const OciCapabilities& capabilities) {
+  constexpr unsigned kSysAdmin = 21;  // CAP_SYS_ADMIN
+  return (capabilities.effective >> kSysAdmin & 1U) != 0;
+}
+
+Result<void> load_filters(const ProgramSetup& setup, Channel& parent) {
+  if (setup.seccomp) TRY(load_seccomp_profile(*setup.seccomp));
+  const UniqueFd listener = TRY(seccomp::load_notify_filter());
+  const std::array fds = {listener.get()};
+  return parent.send(Step::kListener, 0, fds);
+}
+
+}  // namespace
+
+Result<std::string> find_program(const OciProcess& process) {
+  const std::string& name = process.args[0];
+  if (name.find('/') != std::string::npos) {
+    const int code = why_not_executable(name);
+    if (code != 0) return cannot_exec(name, code);
+    return name;
+  }
+  std::string_view path = find_variable(process.env, "PATH").value_or(kDefaultPath);
+  int seen = ENOENT;
+  while (!path.empty()) {
+    const std::string_view directory = path.substr(0, path.find(':'));
+    path.remove_prefix(std::min(path.size(), directory.size() + 1));
+    const std::string candidate = join(directory.empty() ? "." : directory, "/", name);
+    const int code = why_not_executable(candidate);
+    if (code == 0) return candidate;
+    if (code == EACCES) seen = EACCES;
+  }
+  if (seen == EACCES) return cannot_exec(name, EACCES);
+  return Error(ENOENT, join("exec: \"", name, "\": executable file not found in $PATH"));
+}
+
+Result<void> take_identity(const ProgramSetup& setup, Channel& parent) {
+  const OciProcess& process = setup.process;
+  const OciCapabilities capabilities = process.capabilities.value_or(OciCapabilities{});
+  TRY(sys::close_range(3 + static_cast<unsigned>(setup.preserve_fds), ~0U, CLOSE_RANGE_CLOEXEC));
+  if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return last_error("set no_new_privs");
+  }
+  TRY(drop_bounding_capabilities(capabilities));
+  // A filter needs CAP_SYS_ADMIN (or no_new_privs): as late as possible, but before that goes.
+  const bool filters_last = keeps_sys_admin(capabilities) || process.no_new_privileges;
+  if (!filters_last) TRY(load_filters(setup, parent));
+  TRY(take_user(process.user));
+  TRY(take_capabilities(capabilities));
+  if (filters_last) TRY(load_filters(setup, parent));
+  return {};
+}
+
+Error run_program(const std::string& path, const ProgramSetup& setup) {
+  std::vector<std::string> args = setup.process.args;
+  std::vector<std::string> env = setup.process.env;
+  if (!find_variable(env, "HOME")) {
+    env.push_back("HOME=" + home_directory(setup.process.user.uid));
+  }
+  reset_signals();
+  ::execve(path.c_str(), pointers(args).data(), pointers(env).data());
+  return last_error("exec: \"", args[0], "\"");
+}
+
+}  // namespace sysbox::runc

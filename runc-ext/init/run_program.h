@@ -1,0 +1,35 @@
+#pragma once
+
+// The last steps of every process that sysbox-runc starts inside a container: its init, and what
+// `exec` starts.
+
+#include <optional>
+#include <string>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "runc-ext/init/channel.h"
+#include "runc-ext/oci/process.h"
+#include "runc-ext/oci/seccomp.h"
+
+namespace sysbox::runc {
+
+struct ProgramSetup {
+  const OciProcess& process;
+  const std::optional<OciSeccomp>& seccomp;
+  int preserve_fds = 0;
+};
+
+// The program's path: args[0] itself if it has a slash, else the first executable of that name in
+// the environment's PATH. ENOENT and EACCES in runc's words, which engines turn into exit codes.
+Result<std::string> find_program(const OciProcess& process);
+
+// Takes user, capabilities and filters; sends the seccomp listener to the parent (kListener).
+// Descriptors above 2 + preserve_fds will not survive execve. Only system calls that any usable
+// profile allows may follow.
+Result<void> take_identity(const ProgramSetup& setup, Channel& parent);
+
+// Replaces the process; returns only with an error.
+Error run_program(const std::string& path, const ProgramSetup& setup);
+
+}  // namespace sysbox::runc

@@ -1,0 +1,14 @@
+#pragma once
+
+// linux.seccomp → a filter of the kernel.
+
+#include "common/result.h"
+#include "runc-ext/oci/seccomp.h"
+
+namespace sysbox::runc {
+
+// Loads the profile into the calling process. System calls that libseccomp does not know are
+// skipped, as runc does. EINVAL names what cannot be translated.
+Result<void> load_seccomp_profile(const OciSeccomp& profile);
+
+}  // namespace sysbox::runc

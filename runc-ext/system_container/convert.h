@@ -1,0 +1,47 @@
+#pragma once
+
+// An ordinary OCI spec → a system container's spec. Changes nothing but the spec; reads the image
+// through `rootfs`, and the namespace files that the spec names.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/id_range.h"
+#include "common/result.h"
+#include "common/root_dir.h"
+#include "runc-ext/cgroup/cgroup.h"
+#include "runc-ext/oci/spec.h"
+
+namespace sysbox::runc {
+
+struct ConversionInput {
+  // The rootfs, to find out what process.args[0] is (systemd?) and which directories exist.
+  const RootDir* rootfs = nullptr;
+  CgroupLayout cgroup_layout = CgroupLayout::kV2;
+};
+
+// Checks and completes the spec, in place:
+//  - refuses what would share the host's namespaces or break isolation, by name: pid, network,
+//    mount, ipc and uts namespaces must be in the spec (absent means the host's), and none may be
+//    the runtime's own;
+//  - adds user and cgroup namespaces where the spec has none;
+//  - checks given id mappings: one block of at least 65536 ids from container id 0, without host
+//    id 0; both absent: the caller fills them in;
+//  - full capabilities for root, the bounding set for others; no AppArmor profile;
+//  - default mounts of a machine (/proc /sys /sys/fs/cgroup /dev /dev/pts /dev/shm /dev/mqueue,
+//    /run and /run/lock for systemd) unless the spec mounts something of its own there; /proc,
+//    /sys and /sys/fs/cgroup always writable; a mount below another comes after it;
+//  - masked and read-only paths: those that stand in the way of a machine's root go;
+//  - container= for systemd;
+//  - the seccomp profile widened to what systemd, engines and Kubernetes need inside.
+Result<void> convert_to_system_container(OciSpec& spec, const ConversionInput& input);
+
+// True if the program is systemd: args[0], with links resolved inside the rootfs, ends in
+// /systemd (/sbin/init → /lib/systemd/systemd).
+bool runs_systemd(const std::vector<std::string>& args, const RootDir& rootfs);
+
+// What a process of a system container gets instead of what the engine asked for; exec too.
+OciCapabilities system_container_capabilities(std::uint32_t container_uid);
+
+}  // namespace sysbox::runc

@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <array>
+#include <sstream>
+#include <string_view>
+
+#include "common/root_dir.h"
+#include "runc-ext/system_container/steps.h"
+
+namespace sysbox::runc {
+namespace {
+
+enum class Wanted { kAlways, kForSystemd };
+// Whose mount holds when the spec has one of its own at that place.
+enum class Owner {
+  kSpec,
+  kMachine,  // the spec's options are kept if its mount is of the same type, without "ro"
+};
+
+// A mount that a machine has. `options`: words as in config.json, separated by commas.
+struct MachineMount {
+  const char* destination;
+  const char* type;
+  const char* options;
+  Owner owner;
+  Wanted wanted;
+};
+
+// In the order in which they are made. /run/lock is as large as systemd makes it; /run has no
+// size: what the container writes there counts against its own memory limit.
+constexpr std::array kMachineMounts = {
+    MachineMount{"/proc", "proc", "nosuid,noexec,nodev", Owner::kMachine, Wanted::kAlways},
+    MachineMount{"/sys", "sysfs", "nosuid,noexec,nodev", Owner::kMachine, Wanted::kAlways},
+    MachineMount{"/sys/fs/cgroup", "cgroup", "nosuid,noexec,nodev,relatime", Owner::kMachine,
+                 Wanted::kAlways},
+    MachineMount{"/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k", Owner::kSpec,
+                 Wanted::kAlways},
+    MachineMount{"/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5",
+                 Owner::kSpec, Wanted::kAlways},
+    MachineMount{"/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k", Owner::kSpec,
+                 Wanted::kAlways},
+    MachineMount{"/dev/mqueue", "mqueue", "nosuid,noexec,nodev", Owner::kSpec, Wanted::kAlways},
+    MachineMount{"/run", "tmpfs", "nosuid,nodev,mode=755", Owner::kSpec, Wanted::kForSystemd},
+    MachineMount{"/run/lock", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=5m", Owner::kSpec,
+                 Wanted::kForSystemd},
+};
+
+constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
+
+OciMount make_mount(const MachineMount& row) {
+  OciMount mount;
+  mount.destination = row.destination;
+  mount.type = row.type;
+  mount.source = row.type;
+  std::istringstream words(row.options);
+  for (std::string word; std::getline(words, word, ',');) apply_mount_option(mount, word);
+  return mount;
+}
+
+bool is_below(const std::string& path, const std::string& ancestor) {
+  return path != ancestor && is_same_or_below(path, ancestor);
+}
+
+bool is_of_type(const OciMount& mount, const std::string& type) {
+  return !mount.bind && (mount.type == type || (type == "cgroup" && mount.type == "cgroup2"));
+}
+
+// The host's /proc, /sys or cgroups, bound there, would show the host; for systemd in older
+// containers people did just that.
+void take_over(OciMount& mount, const MachineMount& row) {
+  if (!is_of_type(mount, row.type)) {
+    mount = make_mount(row);
+    return;
+  }
+  mount.type = row.type;
+  for (std::uint64_t* set : {&mount.attributes_set, &mount.recursive_set}) {
+    *set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
+  }
+}
+
+// Keeps the first mount at the machine's own places, and nothing inside the cgroup tree.
+void clear_machine_places(std::vector<OciMount>& mounts) {
+  std::erase_if(mounts, [](const OciMount& m) { return is_below(m.destination, kCgroupRoot); });
+  for (const MachineMount& row : kMachineMounts) {
+    if (row.owner != Owner::kMachine) continue;
+    bool seen = false;
+    std::erase_if(mounts, [&](OciMount& mount) {
+      if (mount.destination != row.destination) return false;
+      if (seen) return true;
+      seen = true;
+      take_over(mount, row);
+      return false;
+    });
+  }
+}
+
+bool has_mount_at(const std::vector<OciMount>& mounts, const std::string& destination) {
+  return std::any_of(mounts.begin(), mounts.end(), [&destination](const OciMount& mount) {
+    return mount.destination == destination;
+  });
+}
+
+// A mount below another comes after it, or it would be hidden; otherwise the order stays.
+std::vector<OciMount> parents_first(std::vector<OciMount> mounts) {
+  std::vector<OciMount> ordered;
+  for (OciMount& mount : mounts) {
+    const auto first_child =
+        std::find_if(ordered.begin(), ordered.end(), [&mount](const OciMount& earlier) {
+          return is_below(earlier.destination, mount.destination);
+        });
+    ordered.insert(first_child, std::move(mount));
+  }
+  return ordered;
+}
+
+}  // namespace
+
+void complete_mounts(std::vector<OciMount>& mounts, Init init) {
+  clear_machine_places(mounts);
+  std::vector<OciMount> complete;
+  for (const MachineMount& row : kMachineMounts) {
+    const bool wanted = row.wanted == Wanted::kAlways || init == Init::kSystemd;
+    if (wanted && !has_mount_at(mounts, row.destination)) complete.push_back(make_mount(row));
+  }
+  std::move(mounts.begin(), mounts.end(), std::back_inserter(complete));
+  mounts = parents_first(std::move(complete));
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,102 @@
+#include "seccomp-notify/handlers/handlers.h"
+
+#include <linux/capability.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+// Directories that procfs and sysfs keep empty for mounts; a mount there hides nothing.
+constexpr std::array<std::string_view, 9> kMountPoints = {
+    "/fs/nfsd",      "/sys/fs/binfmt_misc",  "/fs/bpf",
+    "/fs/cgroup",    "/fs/fuse/connections", "/kernel/config",
+    "/kernel/debug", "/kernel/security",     "/kernel/tracing"};
+
+bool hides_nothing(const MountInfo& cover, const MountInfo& parent) {
+  std::string_view below = cover.target;
+  const std::string_view base = parent.target == "/" ? "" : std::string_view(parent.target);
+  if (!below.starts_with(base)) return false;
+  below.remove_prefix(base.size());
+  return std::find(kMountPoints.begin(), kMountPoints.end(), below) != kMountPoints.end();
+}
+
+const char* filesystem_of(EmulatedKind kind) {
+  return kind == EmulatedKind::kProc ? "proc" : "sysfs";
+}
+
+}  // namespace
+
+Result<bool> may_mount(const Caller& caller) {
+  return has_capability_in(caller, caller.mount_owner.get(), CAP_SYS_ADMIN);
+}
+
+std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, int mount_id) {
+  std::vector<const MountInfo*> found;
+  for (const MountInfo& mount : mounts) {
+    if (mount.parent_id == mount_id && mount.mount_id != mount_id) found.push_back(&mount);
+  }
+  return found;
+}
+
+bool is_piece(const ContainerActions& actions, const MountInfo& mount) {
+  const std::optional<dev_t> device = device_number(mount);
+  return device && actions.is_piece_device(*device);
+}
+
+Result<bool> carries_only_pieces(const Visit& visit, int place_fd,
+                                 const ContainerActions& actions) {
+  const std::vector<dev_t> below = TRY(visit.devices_mounted_on(place_fd));
+  return !below.empty() && std::all_of(below.begin(), below.end(), [&](dev_t device) {
+    return actions.is_piece_device(device);
+  });
+}
+
+Result<bool> is_emulated_root(const Visit& visit, int place_fd) {
+  const Place place = TRY(describe_place(place_fd));
+  if (!place.is_directory || !place.is_mount_root) return false;
+  return TRY(visit.emulated_kind_of(place_fd)) != EmulatedKind::kNone;
+}
+
+Result<bool> may_concern_us(const Visit& visit, const std::string& path, Follow follow) {
+  const Result<UniqueFd> place = visit.glance_at(path, follow);
+  if (!place.ok()) return true;  // not for certain
+  return is_emulated_root(visit, place.value().get());
+}
+
+bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
+                      const ContainerActions& actions, bool new_mount_is_read_only) {
+  return std::any_of(mounts.begin(), mounts.end(), [&](const MountInfo& mount) {
+    if (mount.filesystem != filesystem_of(kind) || mount.root != "/") return false;
+    // It may be locked read-only; mountinfo does not tell.
+    const bool read_only = mount.options == "ro" || mount.options.starts_with("ro,");
+    if (read_only && !new_mount_is_read_only) return false;
+    const auto covers = mounts_on(mounts, mount.mount_id);
+    return std::all_of(covers.begin(), covers.end(), [&](const MountInfo* cover) {
+      return is_piece(actions, *cover) || hides_nothing(*cover, mount);
+    });
+  });
+}
+
+Verdict handle(TrappedCall call, const Assistance& with) {
+  Result<Verdict> verdict = [&]() -> Result<Verdict> {
+    switch (call) {
+      case TrappedCall::kMount:
+        return handle_mount(with);
+      case TrappedCall::kUmount:
+        return handle_umount(with, with.tracee.argument(1));
+      case TrappedCall::kOldUmount:
+        return handle_umount(with, 0);
+    }
+    return Verdict(LetKernelRunIt{});
+  }();
+  if (verdict.ok()) return verdict.value();
+  log::debug("trapped call left to the kernel: ", verdict.error().message());
+  return LetKernelRunIt{};
+}
+
+}  // namespace sysbox::seccomp

@@ -1,0 +1,53 @@
+#pragma once
+
+// What is done for each trapped call. Where a handler has nothing to add, or cannot find out,
+// the kernel runs the call: its own checks hold for it, and its errno is the right one.
+
+#include <vector>
+
+#include "common/mount_info.h"
+#include "seccomp-notify/container_actions.h"
+#include "seccomp-notify/tracee.h"
+#include "seccomp-notify/trapped_syscall.h"
+#include "seccomp-notify/visitor.h"
+
+namespace sysbox::seccomp {
+
+// What a handler works with, for one call.
+struct Assistance {
+  const Tracee& tracee;
+  ContainerActions& actions;
+  Visitor& visitor;
+};
+
+// An error means: let the kernel run it.
+Result<Verdict> handle_mount(const Assistance& with);
+Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags);
+
+// mount(2) with MS_BIND, and with MS_BIND | MS_REMOUNT.
+Result<Verdict> handle_bind(const Assistance& with);
+Result<Verdict> handle_bind_remount(const Assistance& with, std::uint64_t flags);
+
+// Whether the caller may change its mount namespace at all.
+Result<bool> may_mount(const Caller& caller);
+
+// The mounts directly on mount `mount_id`.
+std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, int mount_id);
+bool is_piece(const ContainerActions& actions, const MountInfo& mount);
+
+// Whether something is mounted on the place's mount, and all of it is pieces of ours.
+Result<bool> carries_only_pieces(const Visit& visit, int place_fd, const ContainerActions& actions);
+// Whether the place is the root of a mounted procfs or sysfs, or of a bind of a part of it.
+Result<bool> is_emulated_root(const Visit& visit, int place_fd);
+// A quick look, before we learn who the caller is, that spares most calls the rest.
+Result<bool> may_concern_us(const Visit& visit, const std::string& path, Follow follow);
+
+// mount_too_revealing() of the kernel for a caller in a user namespace of its own inside the
+// container: what its engine has hidden from it in a mounted procfs (or sysfs) must not come to
+// light by a new one. Such an engine's covers are seen as mounts that are not our pieces.
+bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
+                      const ContainerActions& actions, bool new_mount_is_read_only);
+
+Verdict handle(TrappedCall call, const Assistance& with);
+
+}  // namespace sysbox::seccomp

@@ -1,0 +1,158 @@
+// mount(2): a procfs or sysfs that is mounted anew gets the container's emulated pieces.
+
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include <charconv>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+#include "seccomp-notify/handlers/handlers.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+namespace sysbox::seccomp {
+namespace {
+
+constexpr std::uint64_t kOldMagic = 0xC0ED0000;
+constexpr std::uint64_t kOldMagicMask = 0xffff0000;
+constexpr std::size_t kOptionBytes = 4096;  // as much as the kernel copies (a page)
+
+// Flags of mount(2) as attributes of mount_setattr(2). Those for the pieces as well: a read-only
+// procfs has no writable file.
+struct Flag {
+  std::uint64_t mount_flag;
+  std::uint64_t attribute;
+};
+constexpr Flag kFlagsOfAll[] = {
+    {MS_RDONLY, MOUNT_ATTR_RDONLY},
+    {MS_NOSUID, MOUNT_ATTR_NOSUID},
+    {MS_NODEV, MOUNT_ATTR_NODEV},
+    {MS_NOEXEC, MOUNT_ATTR_NOEXEC},
+    {MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW},
+};
+
+sys::MountAttributes attributes_of_all(std::uint64_t flags) {
+  sys::MountAttributes attributes;
+  for (const Flag& flag : kFlagsOfAll) {
+    if ((flags & flag.mount_flag) != 0) attributes.set |= flag.attribute;
+  }
+  return attributes;
+}
+
+unsigned access_time_attributes(std::uint64_t flags) {
+  unsigned attributes = 0;  // relatime
+  if ((flags & MS_NOATIME) != 0) attributes = MOUNT_ATTR_NOATIME;
+  if ((flags & MS_STRICTATIME) != 0) attributes = MOUNT_ATTR_STRICTATIME;
+  if ((flags & MS_NODIRATIME) != 0) attributes |= MOUNT_ATTR_NODIRATIME;
+  return attributes;
+}
+
+// procfs reads gid=N in the user namespace of the task that mounts, which is us.
+Result<std::string> options_for_host(const std::string& options, const Caller& caller) {
+  std::string translated;
+  for (std::size_t at = 0; at < options.size();) {
+    const std::size_t end = std::min(options.find(',', at), options.size());
+    const std::string_view option = std::string_view(options).substr(at, end - at);
+    at = end + 1;
+    if (!translated.empty()) translated += ',';
+    if (!option.starts_with("gid=")) {
+      translated += option;
+      continue;
+    }
+    std::uint32_t group = 0;
+    const auto [rest, error] =
+        std::from_chars(option.data() + 4, option.data() + option.size(), group);
+    if (error != std::errc() || rest != option.data() + option.size()) {
+      return errno_error(EINVAL, "option gid");
+    }
+    translated += "gid=" + std::to_string(TRY(caller.group_on_host(group)));
+  }
+  return translated;
+}
+
+// What mount(2) itself asks of a caller that mounts this file system. If it does not hold the
+// kernel says so, in its own words.
+Result<bool> may_mount_anew(const Caller& caller, int subject_namespace_fd) {
+  if (!TRY(may_mount(caller))) return false;
+  return has_capability_over(caller, subject_namespace_fd, CAP_SYS_ADMIN);
+}
+
+Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& caller,
+                       int subject_namespace_fd, const std::string& options, std::uint64_t flags) {
+  TargetNamespaces target;
+  target.user_fd = caller.mount_owner.get();
+  NewMount mount;
+  mount.access_time = access_time_attributes(flags);
+  UniqueFd tree;
+  if (kind == EmulatedKind::kProc) {
+    target.pid_fd = subject_namespace_fd;
+    mount.options = TRY(options_for_host(options, caller));
+    tree = TRY(with.actions.procfs_with_pieces(target, mount));
+  } else {
+    target.net_fd = subject_namespace_fd;
+    tree = TRY(with.actions.sysfs_with_pieces(target, mount));
+  }
+  const sys::MountAttributes attributes = attributes_of_all(flags);
+  if (attributes.set != 0) TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, attributes));
+  return tree;
+}
+
+Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint64_t flags) {
+  const Tracee& tracee = with.tracee;
+  const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));
+  std::string options;
+  if (tracee.argument(4) != 0) {
+    options = TRY(tracee.read_string(tracee.argument(4), kOptionBytes));
+  }
+  Caller caller = TRY(tracee.open_caller());
+  TRY(caller.learn_credentials());
+  const UniqueFd subject = TRY(caller.open_namespace(kind == EmulatedKind::kProc ? "pid" : "net"));
+  if (!TRY(may_mount_anew(caller, subject.get()))) return Verdict(LetKernelRunIt{});
+  const bool made_inside =
+      !TRY(is_child_of(caller.mount_owner.get(), tracee.host().user_namespace.get()));
+
+  // Built before the visit: what it is made of lies on the host.
+  const Result<UniqueFd> tree = build(with, kind, caller, subject.get(), options, flags);
+
+  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
+  if (!TRY(describe_place(target.get())).is_directory) return Verdict(FailWith{ENOTDIR});
+  if (made_inside) {
+    const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+    if (!is_fully_visible(mounts, kind, with.actions, (flags & MS_RDONLY) != 0)) {
+      return Verdict(LetKernelRunIt{});
+    }
+  }
+  if (!tree.ok()) {
+    log::warning("mount of a ", kind == EmulatedKind::kProc ? "procfs" : "sysfs",
+                 " failed: ", tree.error().message());
+    return Verdict(FailWith{tree.error().code()});
+  }
+  if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  const Result<void> attached = sys::move_mount(tree.value().get(), "", target.get(), "");
+  if (!attached.ok()) return Verdict(FailWith{attached.error().code()});
+  return Verdict(SucceedWith{0});
+}
+
+}  // namespace
+
+Result<Verdict> handle_mount(const Assistance& with) {
+  const Tracee& tracee = with.tracee;
+  std::uint64_t flags = tracee.argument(3);
+  if ((flags & kOldMagicMask) == kOldMagic) flags &= ~kOldMagicMask;
+  if ((flags & MS_BIND) != 0) {
+    return (flags & MS_REMOUNT) != 0 ? handle_bind_remount(with, flags) : handle_bind(with);
+  }
+  if (tracee.argument(2) == 0) return Verdict(LetKernelRunIt{});
+  const std::string filesystem = TRY(tracee.read_string(tracee.argument(2), PATH_MAX));
+  if (filesystem == "proc") return mount_anew(with, EmulatedKind::kProc, flags);
+  if (filesystem == "sysfs") return mount_anew(with, EmulatedKind::kSysfs, flags);
+  return Verdict(LetKernelRunIt{});
+}
+
+}  // namespace sysbox::seccomp

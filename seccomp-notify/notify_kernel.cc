@@ -1,0 +1,74 @@
+#include "seccomp-notify/notify_kernel.h"
+
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace sysbox::seccomp {
+namespace {
+
+class RealNotifyKernel : public NotifyKernel {
+ public:
+  explicit RealNotifyKernel(const struct seccomp_notif_sizes& sizes) : sizes_(sizes) {}
+
+  Result<Notification> receive(int listener) override {
+    // The kernel writes as much as it knows, which may be more than our headers do; it wants
+    // the buffer zeroed.
+    std::vector<std::byte> buffer(
+        std::max<std::size_t>(sizes_.seccomp_notif, sizeof(seccomp_notif)));
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, buffer.data()) != 0) {
+      return last_error("receive a trapped call");
+    }
+    seccomp_notif raw{};
+    std::memcpy(&raw, buffer.data(), sizeof raw);
+    Notification notification;
+    notification.id = raw.id;
+    notification.tid_on_host = static_cast<pid_t>(raw.pid);
+    notification.architecture = raw.data.arch;
+    notification.number = raw.data.nr;
+    std::copy(std::begin(raw.data.args), std::end(raw.data.args), notification.arguments.begin());
+    return notification;
+  }
+
+  bool is_waiting(int listener, std::uint64_t id) override {
+    return ::ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+  }
+
+  Result<void> answer(int listener, std::uint64_t id, const Verdict& verdict) override {
+    std::vector<std::byte> buffer(
+        std::max<std::size_t>(sizes_.seccomp_notif_resp, sizeof(seccomp_notif_resp)));
+    seccomp_notif_resp response{};
+    response.id = id;
+    if (const auto* fail = std::get_if<FailWith>(&verdict)) {
+      response.error = -fail->code;
+    } else if (const auto* success = std::get_if<SucceedWith>(&verdict)) {
+      response.val = success->value;
+    } else {
+      response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    }
+    std::memcpy(buffer.data(), &response, sizeof response);
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, buffer.data()) != 0) {
+      return last_error("answer a trapped call");
+    }
+    return {};
+  }
+
+ private:
+  struct seccomp_notif_sizes sizes_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<NotifyKernel>> open_notify_kernel() {
+  struct seccomp_notif_sizes sizes {};
+  if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
+    return last_error("seccomp user notification");
+  }
+  return std::shared_ptr<NotifyKernel>(std::make_shared<RealNotifyKernel>(sizes));
+}
+
+}  // namespace sysbox::seccomp

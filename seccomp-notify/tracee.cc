@@ -1,0 +1,164 @@
+#include "seccomp-notify/tracee.h"
+
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "common/syscalls.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+constexpr std::size_t kPageBytes = 4096;  // the smallest: a read never crosses into a bad page
+
+struct NamespaceId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  bool operator==(const NamespaceId&) const = default;
+};
+
+Result<NamespaceId> identify(int namespace_fd) {
+  const struct stat st = TRY(sys::fstat(namespace_fd));
+  return NamespaceId{st.st_dev, st.st_ino};
+}
+
+// EPERM: it lies outside of our own user namespace.
+Result<UniqueFd> parent_of(int user_namespace_fd) {
+  const int fd = ::ioctl(user_namespace_fd, NS_GET_PARENT);
+  if (fd < 0) return last_error("parent of a user namespace");
+  return UniqueFd(fd);
+}
+
+Result<UniqueFd> owner_of(int namespace_fd) {
+  const int fd = ::ioctl(namespace_fd, NS_GET_USERNS);
+  if (fd < 0) return last_error("owner of a namespace");
+  return UniqueFd(fd);
+}
+
+Result<uid_t> creator_of(int user_namespace_fd) {
+  uid_t uid = 0;
+  if (::ioctl(user_namespace_fd, NS_GET_OWNER_UID, &uid) != 0) {
+    return last_error("creator of a user namespace");
+  }
+  return uid;
+}
+
+// One line of a gid_map: "inside outside count".
+bool parse_map_line(std::string_view line, std::array<std::uint32_t, 3>& numbers) {
+  const char* at = line.data();
+  const char* const end = at + line.size();
+  for (std::uint32_t& number : numbers) {
+    while (at < end && *at == ' ') ++at;
+    const auto [next, error] = std::from_chars(at, end, number);
+    if (error != std::errc()) return false;
+    at = next;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<HostView> HostView::open() {
+  HostView host;
+  host.proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  host.mount_namespace = TRY(sys::openat(host.proc.get(), "thread-self/ns/mnt", O_RDONLY));
+  host.user_namespace = TRY(sys::openat(host.proc.get(), "thread-self/ns/user", O_RDONLY));
+  return host;
+}
+
+Result<void> Caller::learn_credentials() {
+  const std::string text = TRY(sys::read_file_at(directory.get(), "status"));
+  status = TRY(parse_process_status(text));
+  user_namespace = TRY(open_namespace("user"));
+  mount_owner = TRY(owner_of(mount_namespace.get()));
+  return {};
+}
+
+Result<UniqueFd> Caller::open_namespace(const std::string& name) const {
+  return sys::openat(directory.get(), "ns/" + name, O_RDONLY);
+}
+
+Result<std::uint32_t> Caller::group_on_host(std::uint32_t group_in_namespace) const {
+  // Read from the host's user namespace, the file shows the host's ids.
+  const std::string map = TRY(sys::read_file_at(directory.get(), "gid_map"));
+  std::string_view rest = map;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    std::array<std::uint32_t, 3> numbers{};
+    if (parse_map_line(rest.substr(0, end), numbers)) {
+      const auto [inside, outside, count] = numbers;
+      if (group_in_namespace >= inside && group_in_namespace - inside < count) {
+        return outside + (group_in_namespace - inside);
+      }
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return errno_error(EINVAL, "group ", group_in_namespace, " is not mapped");
+}
+
+Result<bool> has_capability_in(const Caller& caller, int user_namespace_fd, int capability) {
+  const NamespaceId own = TRY(identify(caller.user_namespace.get()));
+  const bool has_it = ((caller.status.effective_capabilities >> capability) & 1U) != 0;
+  UniqueFd parent;
+  for (int at = user_namespace_fd;;) {
+    const NamespaceId current = TRY(identify(at));
+    if (current == own) return has_it;
+    Result<UniqueFd> next = parent_of(at);
+    if (!next.ok()) return false;  // the caller's own is no ancestor
+    const NamespaceId next_id = TRY(identify(next.value().get()));
+    if (next_id == own && TRY(creator_of(at)) == caller.status.effective_uid) return true;
+    parent = std::move(next).value();
+    at = parent.get();
+  }
+}
+
+Result<bool> has_capability_over(const Caller& caller, int namespace_fd, int capability) {
+  const UniqueFd owner = TRY(owner_of(namespace_fd));
+  return has_capability_in(caller, owner.get(), capability);
+}
+
+Result<bool> is_child_of(int user_namespace_fd, int parent_fd) {
+  const Result<UniqueFd> found = parent_of(user_namespace_fd);
+  if (!found.ok()) return false;
+  const NamespaceId id = TRY(identify(found.value().get()));
+  return id == TRY(identify(parent_fd));
+}
+
+Result<std::string> Tracee::read_string(std::uint64_t address, std::size_t limit) const {
+  std::string text;
+  std::array<char, kPageBytes> page{};
+  while (text.size() < limit) {
+    const std::uint64_t at = address + text.size();
+    const std::size_t wanted =
+        std::min<std::size_t>(kPageBytes - at % kPageBytes, limit - text.size());
+    const struct iovec local { page.data(), wanted };
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of another process
+    const struct iovec remote { reinterpret_cast<void*>(at), wanted };
+    const ssize_t n = ::process_vm_readv(call_.tid_on_host, &local, 1, &remote, 1, 0);
+    if (n <= 0) return errno_error(EFAULT, "read the caller's memory");
+    const std::string_view read(page.data(), static_cast<std::size_t>(n));
+    const std::size_t end = read.find('\0');
+    text += read.substr(0, end);
+    if (end != std::string_view::npos) {
+      if (!still_waiting()) return errno_error(ESRCH, "read the caller's memory");
+      return text;
+    }
+  }
+  return errno_error(ENAMETOOLONG, "read the caller's memory");
+}
+
+Result<Caller> Tracee::open_caller() const {
+  Caller caller;
+  caller.directory =
+      TRY(sys::openat(host_.proc.get(), std::to_string(call_.tid_on_host), O_PATH | O_DIRECTORY));
+  // From here on the directory is the caller's for certain, whatever becomes of its pid.
+  if (!still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  caller.mount_namespace = TRY(caller.open_namespace("mnt"));
+  return caller;
+}
+
+}  // namespace sysbox::seccomp

@@ -1,0 +1,75 @@
+#include <linux/audit.h>
+#include <seccomp.h>
+#include <sys/mount.h>
+
+#include <array>
+
+#include "seccomp-notify/trapped_syscall.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+// mount(2) takes its first matching operation in the order remount, bind, propagation, move,
+// new mount (path_mount() in the kernel's fs/namespace.c).
+constexpr std::uint64_t kPropagation = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+constexpr std::uint64_t kOldMagic = 0xC0ED0000;      // older programs set it in the upper half,
+constexpr std::uint64_t kOldMagicMask = 0xffff0000;  // where it looks like propagation flags
+
+constexpr std::array kMountRules = {
+    // A bind without MS_REC, which locked mounts below the source make fail.
+    ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_REC, MS_BIND},
+    // New flags for one mount, which leave the pieces below it out.
+    ArgumentRule{3, MS_BIND | MS_REMOUNT, MS_BIND | MS_REMOUNT},
+    // A new mount.
+    ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_MOVE | kPropagation, 0},
+    ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_MOVE | kOldMagicMask, kOldMagic},
+};
+
+constexpr std::array kUmountRules = {
+    ArgumentRule{1, MNT_DETACH | MNT_EXPIRE, 0},  // with MNT_DETACH the pieces go along anyway
+};
+
+// Every trapped system call. To add one: a line here, its name in TrappedCall, and a handler.
+constexpr std::array kTrappedSyscalls = {
+    TrappedSyscall{"mount", TrappedCall::kMount, kMountRules},
+    TrappedSyscall{"umount2", TrappedCall::kUmount, kUmountRules},
+    TrappedSyscall{"umount", TrappedCall::kOldUmount, {}},  // i386: umount2 without flags
+};
+
+struct Architecture {
+  std::uint32_t in_libseccomp;
+  std::uint32_t in_kernel;
+};
+constexpr std::array kArchitectures = {
+#if defined(__x86_64__)
+    Architecture{SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64},
+    // Told apart by a bit of the number only.
+    Architecture{SCMP_ARCH_X32, AUDIT_ARCH_X86_64},
+    Architecture{SCMP_ARCH_X86, AUDIT_ARCH_I386},
+#elif defined(__aarch64__)
+    Architecture{SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64},
+    Architecture{SCMP_ARCH_ARM, AUDIT_ARCH_ARM},
+#else
+#error "no table of architectures for this machine"
+#endif
+};
+
+}  // namespace
+
+std::span<const TrappedSyscall> trapped_syscalls() { return kTrappedSyscalls; }
+
+std::vector<ArchitectureCall> resolve_trapped_syscalls() {
+  std::vector<ArchitectureCall> calls;
+  for (const Architecture& architecture : kArchitectures) {
+    for (const TrappedSyscall& trapped : kTrappedSyscalls) {
+      const int number =
+          seccomp_syscall_resolve_name_arch(architecture.in_libseccomp, trapped.name);
+      // Negative: libseccomp's own number for a call that the architecture does not have.
+      if (number < 0) continue;
+      calls.push_back({architecture.in_kernel, static_cast<std::uint32_t>(number), &trapped});
+    }
+  }
+  return calls;
+}
+
+}  // namespace sysbox::seccomp

@@ -1,0 +1,321 @@
+#include "seccomp-notify/visitor.h"
+
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+
+#include "common/syscalls.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+constexpr std::uint64_t bit(int capability) { return std::uint64_t{1} << capability; }
+
+// The C library's wrappers of setgroups() and the like change all threads; these change the
+// calling one.
+Result<void> set_thread_groups(const std::vector<gid_t>& groups) {
+  if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0) return last_error("setgroups");
+  return {};
+}
+
+using CapabilityData = std::array<struct __user_cap_data_struct, 2>;
+
+Result<CapabilityData> get_thread_capabilities() {
+  struct __user_cap_header_struct header {
+    _LINUX_CAPABILITY_VERSION_3, 0
+  };
+  CapabilityData data{};
+  if (::syscall(SYS_capget, &header, data.data()) != 0) return last_error("capget");
+  return data;
+}
+
+Result<void> set_thread_capabilities(std::uint64_t permitted, std::uint64_t effective) {
+  struct __user_cap_header_struct header {
+    _LINUX_CAPABILITY_VERSION_3, 0
+  };
+  CapabilityData data{};
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    data[i].permitted = static_cast<std::uint32_t>(permitted >> (32 * i));
+    data[i].effective = static_cast<std::uint32_t>(effective >> (32 * i));
+  }
+  if (::syscall(SYS_capset, &header, data.data()) != 0) return last_error("capset");
+  return {};
+}
+
+// statmount(2) and listmount(2), Linux 6.8; newer than Debian 12's headers.
+constexpr long kSysStatmount = 457;
+constexpr long kSysListmount = 458;
+constexpr unsigned kStatxMountIdUnique = 0x4000;
+constexpr std::uint64_t kStatmountSuperblock = 1;
+struct MountRequest {
+  std::uint32_t size = 24;
+  std::uint32_t spare = 0;
+  std::uint64_t mount_id = 0;
+  std::uint64_t parameters = 0;
+};
+struct StatmountAnswer {
+  std::uint32_t size;
+  std::uint32_t options;
+  std::uint64_t mask;
+  std::uint32_t device_major;
+  std::uint32_t device_minor;
+  std::uint64_t magic;
+  std::array<std::uint64_t, 128> rest;
+};
+
+// What a place's mount is called by these calls; nothing if the kernel does not know them.
+std::optional<std::uint64_t> unique_mount_id(int fd) {
+  struct statx stx {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kStatxMountIdUnique, &stx) != 0 ||
+      (stx.stx_mask & kStatxMountIdUnique) == 0) {
+    return std::nullopt;
+  }
+  return stx.stx_mnt_id;
+}
+
+Result<StatmountAnswer> statmount(std::uint64_t mount_id) {
+  MountRequest request;
+  request.mount_id = mount_id;
+  request.parameters = kStatmountSuperblock;
+  StatmountAnswer answer{};
+  if (::syscall(kSysStatmount, &request, &answer, sizeof answer, 0) != 0) {
+    return last_error("statmount");
+  }
+  return answer;
+}
+
+// All mounts on this one, directly or not.
+Result<std::vector<std::uint64_t>> listmount(std::uint64_t mount_id) {
+  std::vector<std::uint64_t> found;
+  std::array<std::uint64_t, 256> some{};
+  MountRequest request;
+  request.mount_id = mount_id;
+  for (;;) {
+    request.parameters = found.empty() ? 0 : found.back();  // go on behind it
+    const long count = ::syscall(kSysListmount, &request, some.data(), some.size(), 0);
+    if (count < 0) return last_error("listmount");
+    found.insert(found.end(), some.begin(), some.begin() + count);
+    if (count < static_cast<long>(some.size())) return found;
+  }
+}
+
+constexpr uid_t kUnchanged = ~uid_t{0};  // setfsuid() of an invalid id only tells the present one
+
+}  // namespace
+
+std::optional<dev_t> device_number(const MountInfo& mount) {
+  const std::size_t colon = mount.device.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  unsigned major = 0;
+  unsigned minor = 0;
+  const char* const text = mount.device.data();
+  const auto major_end = std::from_chars(text, text + colon, major);
+  const auto minor_end = std::from_chars(text + colon + 1, text + mount.device.size(), minor);
+  if (major_end.ec != std::errc() || minor_end.ec != std::errc()) return std::nullopt;
+  return makedev(major, minor);
+}
+
+Result<Place> describe_place(int fd) {
+  struct statx stx {};
+  // No question to the file system, which may be the container's own FUSE.
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &stx) != 0) {
+    return last_error("statx");
+  }
+  Place place;
+  place.is_directory = S_ISDIR(stx.stx_mode);
+  place.is_mount_root = (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  place.mount_id = static_cast<int>(stx.stx_mnt_id);
+  return place;
+}
+
+Result<Visitor> Visitor::start(const HostView& host) {
+  Visitor visitor(host);
+  TRY(sys::unshare(CLONE_FS));
+  visitor.own_descriptors_ =
+      TRY(sys::openat(host.proc.get(), "thread-self/fd", O_PATH | O_DIRECTORY));
+  const CapabilityData capabilities = TRY(get_thread_capabilities());
+  for (std::size_t i = 0; i < capabilities.size(); ++i) {
+    visitor.own_.effective_capabilities |= std::uint64_t{capabilities[i].effective} << (32 * i);
+    visitor.permitted_capabilities_ |= std::uint64_t{capabilities[i].permitted} << (32 * i);
+  }
+  visitor.own_.filesystem_uid = static_cast<uid_t>(::setfsuid(kUnchanged));
+  visitor.own_.filesystem_gid = static_cast<gid_t>(::setfsgid(kUnchanged));
+  const int count = ::getgroups(0, nullptr);
+  if (count < 0) return last_error("getgroups");
+  visitor.own_.groups.resize(static_cast<std::size_t>(count));
+  if (::getgroups(count, visitor.own_.groups.data()) != count) return last_error("getgroups");
+  return visitor;
+}
+
+// The order: groups and foreign ids need capabilities, so these go last and come back first;
+// one's own ids need none.
+Result<void> Visitor::assume(const Credentials& credentials) {
+  if (credentials.groups != own_.groups) TRY(set_thread_groups(credentials.groups));
+  ::setfsgid(credentials.filesystem_gid);
+  ::setfsuid(credentials.filesystem_uid);
+  if (static_cast<uid_t>(::setfsuid(kUnchanged)) != credentials.filesystem_uid ||
+      static_cast<gid_t>(::setfsgid(kUnchanged)) != credentials.filesystem_gid) {
+    return errno_error(EPERM, "setfsuid");
+  }
+  return set_thread_capabilities(permitted_capabilities_, credentials.effective_capabilities);
+}
+
+void Visitor::resume(const Credentials& left) {
+  ::setfsuid(own_.filesystem_uid);
+  ::setfsgid(own_.filesystem_gid);
+  if (!set_thread_capabilities(permitted_capabilities_, own_.effective_capabilities).ok() ||
+      (left.groups != own_.groups && !set_thread_groups(own_.groups).ok()) ||
+      static_cast<uid_t>(::setfsuid(kUnchanged)) != own_.filesystem_uid) {
+    at_home_ = false;
+  }
+}
+
+Result<Visit> Visit::begin(Visitor& visitor, const Caller& caller) {
+  const UniqueFd root = TRY(sys::openat(caller.directory.get(), "root", O_PATH | O_DIRECTORY));
+  const UniqueFd cwd = TRY(sys::openat(caller.directory.get(), "cwd", O_PATH | O_DIRECTORY));
+  TRY(sys::setns(caller.mount_namespace.get(), CLONE_NEWNS));
+  Visit visit(visitor, caller);  // its end takes the thread home, also from the errors below
+  TRY(sys::fchdir(root.get()));
+  TRY(sys::chroot("."));
+  TRY(sys::fchdir(cwd.get()));
+  return visit;
+}
+
+Visit::~Visit() {
+  if (visitor_ == nullptr) return;
+  // Root and working directory become those of the namespace again.
+  if (!sys::setns(visitor_->host_->mount_namespace.get(), CLONE_NEWNS).ok()) {
+    visitor_->at_home_ = false;
+  }
+}
+
+Result<UniqueFd> Visit::open_as_caller(int dirfd, const std::string& path, Follow follow) const {
+  const int flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
+  Visitor::Credentials credentials;
+  credentials.filesystem_uid = caller_->status.filesystem_uid;
+  credentials.filesystem_gid = caller_->status.filesystem_gid;
+  credentials.groups.assign(caller_->status.groups.begin(), caller_->status.groups.end());
+  const auto open = [&](std::uint64_t capabilities) -> Result<UniqueFd> {
+    credentials.effective_capabilities = capabilities;
+    const Result<void> assumed = visitor_->assume(credentials);
+    Result<UniqueFd> fd =
+        assumed.ok() ? sys::openat(dirfd, path, flags) : Result<UniqueFd>(assumed.error());
+    visitor_->resume(credentials);
+    return fd;
+  };
+  Result<UniqueFd> fd = open(0);
+  if (fd.ok() || fd.error().code() != EACCES) return fd;
+  // The container's own root may search every directory whose owner its user namespace maps.
+  // Ours is the host's, so this also passes those of other owners: by the outcome it can learn
+  // whether a name exists below one that somebody mounted into it. A caller in a user namespace
+  // made inside is left to the kernel.
+  const std::uint64_t search = bit(CAP_DAC_READ_SEARCH);
+  if ((caller_->status.effective_capabilities & (search | bit(CAP_DAC_OVERRIDE))) == 0) return fd;
+  const int host_users = visitor_->host_->user_namespace.get();
+  if (!TRY(is_child_of(caller_->user_namespace.get(), host_users))) return fd;
+  return open(search);
+}
+
+// Programs name a place by "/proc/self/fd/7" or "/proc/thread-self/fd/7". That link leads to
+// whoever follows it, so it is taken from the caller's own directory in the host's procfs.
+Result<std::optional<UniqueFd>> Visit::open_descriptor_link(const std::string& path,
+                                                            std::string& rest) const {
+  constexpr std::string_view kSelf = "/proc/self/fd/";
+  constexpr std::string_view kThreadSelf = "/proc/thread-self/fd/";
+  const bool of_thread = path.starts_with(kThreadSelf);
+  if (!of_thread && !path.starts_with(kSelf)) return std::optional<UniqueFd>();
+  const UniqueFd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  if (TRY(sys::fstatfs_type(proc.get())) != PROC_SUPER_MAGIC) return std::optional<UniqueFd>();
+
+  const std::size_t start = (of_thread ? kThreadSelf : kSelf).size();
+  const std::size_t end = std::min(path.find('/', start), path.size());
+  const std::string number = path.substr(start, end - start);
+  if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) {
+    return errno_error(ENOENT, "open '", path, "'");
+  }
+  rest = path.substr(std::min(path.find_first_not_of('/', end), path.size()));
+  const std::string name = "fd/" + number;
+  if (of_thread) {
+    return std::optional(TRY(sys::openat(caller_->directory.get(), name, O_PATH)));
+  }
+  const std::string leader = std::to_string(caller_->status.thread_group);
+  return std::optional(TRY(sys::openat(visitor_->host_->proc.get(), leader + "/" + name, O_PATH)));
+}
+
+Result<UniqueFd> Visit::resolve(const std::string& path, Follow follow) const {
+  std::string rest;
+  std::optional<UniqueFd> start = TRY(open_descriptor_link(path, rest));
+  if (!start) return open_as_caller(AT_FDCWD, path, follow);
+  if (!rest.empty()) return open_as_caller(start->get(), rest, follow);
+  if (follow == Follow::kNoLastSymlink) return errno_error(EINVAL, "open '", path, "'");
+  return std::move(*start);
+}
+
+Result<UniqueFd> Visit::glance_at(const std::string& path, Follow follow) const {
+  const std::uint64_t flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
+  return sys::openat2(AT_FDCWD, path, flags, RESOLVE_NO_MAGICLINKS);
+}
+
+Result<std::vector<MountInfo>> Visit::read_mounts() const {
+  const std::string text =
+      TRY(sys::read_file_at(visitor_->host_->proc.get(), "thread-self/mountinfo"));
+  return parse_mount_info(text);
+}
+
+Result<EmulatedKind> Visit::emulated_kind_of(int fd) const {
+  if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {
+    const Result<StatmountAnswer> answer = statmount(*id);
+    if (answer.ok()) {
+      if (answer.value().magic == PROC_SUPER_MAGIC) return EmulatedKind::kProc;
+      return answer.value().magic == SYSFS_MAGIC ? EmulatedKind::kSysfs : EmulatedKind::kNone;
+    }
+  }
+  const int mount_id = TRY(describe_place(fd)).mount_id;
+  const std::vector<MountInfo> mounts = TRY(read_mounts());
+  for (const MountInfo& mount : mounts) {
+    if (mount.mount_id != mount_id) continue;
+    if (mount.filesystem == "proc") return EmulatedKind::kProc;
+    if (mount.filesystem == "sysfs") return EmulatedKind::kSysfs;
+  }
+  return EmulatedKind::kNone;
+}
+
+Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
+  std::vector<dev_t> devices;
+  if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {
+    const Result<std::vector<std::uint64_t>> below = listmount(*id);
+    if (below.ok()) {
+      for (const std::uint64_t mount : below.value()) {
+        const StatmountAnswer answer = TRY(statmount(mount));
+        devices.push_back(makedev(answer.device_major, answer.device_minor));
+      }
+      return devices;
+    }
+  }
+  std::vector<int> parents{TRY(describe_place(fd)).mount_id};
+  const std::vector<MountInfo> mounts = TRY(read_mounts());
+  for (std::size_t i = 0; i < parents.size(); ++i) {
+    for (const MountInfo& mount : mounts) {
+      if (mount.parent_id != parents[i] || mount.mount_id == parents[i]) continue;
+      parents.push_back(mount.mount_id);
+      devices.push_back(device_number(mount).value_or(0));
+    }
+  }
+  return devices;
+}
+
+// A descriptor pins its mount, and /proc/self in a container is not ours: the thread's directory
+// of descriptors, in the host's procfs, becomes the working directory.
+Result<void> Visit::unmount(int mount_fd, int flags) const {
+  TRY(sys::fchdir(visitor_->own_descriptors_.get()));
+  return sys::umount(std::to_string(mount_fd), flags);
+}
+
+}  // namespace sysbox::seccomp

@@ -1,0 +1,111 @@
+#pragma once
+
+// Visitor: a worker thread that enters a caller's mount namespace for one step, sees paths as
+// the caller does, and comes back. Needs no other process.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/mount_info.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "seccomp-notify/tracee.h"
+
+namespace sysbox::seccomp {
+
+enum class Follow { kLastSymlink, kNoLastSymlink };
+
+// What statx(2) tells of an open place without asking its file system, which may be a FUSE of
+// the container's own, served by the very caller that waits for us.
+struct Place {
+  bool is_directory = false;
+  bool is_mount_root = false;
+  int mount_id = 0;
+};
+Result<Place> describe_place(int fd);
+
+// The device of a line of mountinfo.
+std::optional<dev_t> device_number(const MountInfo& mount);
+
+enum class EmulatedKind { kNone, kProc, kSysfs };
+
+// One per worker thread; used by that thread only.
+class Visitor {
+ public:
+  // Leaves the file system attributes (root, working directory, umask) that the process's
+  // threads share: the kernel lets only such a thread change its mount namespace.
+  static Result<Visitor> start(const HostView& host);
+
+  // False if the thread could not return to the host's mount namespace or credentials. It must
+  // end then.
+  bool is_at_home() const { return at_home_; }
+
+ private:
+  friend class Visit;
+  explicit Visitor(const HostView& host) : host_(&host) {}
+
+  struct Credentials {
+    uid_t filesystem_uid = 0;
+    gid_t filesystem_gid = 0;
+    std::vector<gid_t> groups;
+    std::uint64_t effective_capabilities = 0;
+  };
+  Result<void> assume(const Credentials& credentials);
+  void resume(const Credentials& left);
+
+  const HostView* host_;
+  UniqueFd own_descriptors_;  // the thread's directory of descriptors in the host's procfs
+  Credentials own_;
+  std::uint64_t permitted_capabilities_ = 0;
+  bool at_home_ = true;
+};
+
+// The stay in one caller's mount namespace: from begin() to the end of the scope.
+class Visit {
+ public:
+  // The thread's root and working directory become the caller's.
+  static Result<Visit> begin(Visitor& visitor, const Caller& caller);
+  ~Visit();
+  Visit(Visit&& other) noexcept : visitor_(other.visitor_), caller_(other.caller_) {
+    other.visitor_ = nullptr;
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  Visit& operator=(Visit&&) = delete;
+
+  // Opens a path (O_PATH) as the caller would, whose credentials have to be known, by its root,
+  // working directory and credentials. May block for as long as a file system of the container
+  // does.
+  Result<UniqueFd> resolve(const std::string& path, Follow follow) const;
+
+  // The same by our own credentials, to find out soon that a place does not concern us: the
+  // caller's rights decide nothing then. Magic links (/proc/PID/root) give ELOOP.
+  Result<UniqueFd> glance_at(const std::string& path, Follow follow) const;
+
+  // All mounts of the namespace that the caller's root reaches.
+  Result<std::vector<MountInfo>> read_mounts() const;
+
+  // Whether the place lies in a procfs or a sysfs; asks no file system either.
+  Result<EmulatedKind> emulated_kind_of(int fd) const;
+
+  // The devices of all mounts on the mount of the open place, and on those.
+  Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
+
+  // umount2(2) of the mount whose root is open as `mount_fd`.
+  Result<void> unmount(int mount_fd, int flags) const;
+
+ private:
+  Visit(Visitor& visitor, const Caller& caller) : visitor_(&visitor), caller_(&caller) {}
+  Result<UniqueFd> open_as_caller(int dirfd, const std::string& path, Follow follow) const;
+  Result<std::optional<UniqueFd>> open_descriptor_link(const std::string& path,
+                                                       std::string& rest) const;
+
+  Visitor* visitor_;
+  const Caller* caller_;
+};
+
+}  // namespace sysbox::seccomp

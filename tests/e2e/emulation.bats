@@ -1,0 +1,176 @@
+# What programs inside see of /proc and /sys: the container's own limits and settings, which nobody
+# inside can take away, and which every procfs mounted later has too.
+# shellcheck shell=bash
+
+load ../lib/suite
+
+setup_file() {
+  export BATS_TEST_TIMEOUT=120
+  suite_start emulation
+  daemons_start
+  start_idle limited '.linux.resources = {memory: {limit: 134217728, swap: 134217728},
+    cpu: {quota: 100000, period: 100000}}'
+  start_idle other
+}
+teardown_file() { suite_stop; }
+
+meminfo() { # CONTAINER FIELD: in kB
+  inside "$1" awk -v field="$2:" '$1 == field { print $2 }' /proc/meminfo
+}
+
+@test "meminfo: the limit, and no more used than the container uses" {
+  assert_equal "$(meminfo limited MemTotal)" 131072
+  assert_between "$(meminfo limited MemFree)" 65536 131072 MemFree
+  assert_between "$(meminfo limited MemAvailable)" 65536 131072 MemAvailable
+  assert_equal "$(meminfo limited SwapTotal)" 0
+}
+
+@test "meminfo: without a limit, the host's memory" {
+  assert_equal "$(meminfo other MemTotal)" "$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)"
+}
+
+@test "meminfo: what a process takes is gone from MemFree" {
+  # dd keeps a block of 48 MiB while it waits for its second one.
+  run inside limited sh -c '{ head -c 48M /dev/zero; sleep 2; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null & sleep 1
+    awk "/^MemFree:/ { print \$2 }" /proc/meminfo'
+  assert_between "$output" 20000 84000 MemFree
+}
+
+@test "free, top and uptime of busybox work and agree" {
+  run inside limited free -k
+  assert_ok
+  assert_equal "$(awk '/^Mem:/ { print $2 }' <<<"$output")" 131072
+  run inside limited top -b -n 1
+  assert_ok
+  assert_contains "$output" COMMAND
+}
+
+@test "cpuinfo, stat and the cpu lists show as many processors as the quota pays for" {
+  assert_equal "$(inside limited grep -c ^processor /proc/cpuinfo)" 1 processors
+  assert_equal "$(inside limited grep -c '^cpu[0-9]' /proc/stat)" 1 "lines in stat"
+  assert_equal "$(inside limited cat /sys/devices/system/cpu/online)" 0 "online processors"
+  assert_equal "$(inside other grep -c ^processor /proc/cpuinfo)" "$(grep -c ^processor /proc/cpuinfo)"
+}
+
+@test "uptime and the boot time in stat are the container's" {
+  local uptime
+  uptime=$(inside limited cut -d . -f 1 /proc/uptime)
+  assert_between "$uptime" 0 300 uptime
+  assert_between $(($(date +%s) - $(inside limited awk '$1 == "btime" { print $2 }' /proc/stat) - uptime)) \
+    0 3 "difference of btime and uptime"
+}
+
+@test "counters in stat and uptime never go back" {
+  run inside limited sh -c 'last=0
+    for i in $(seq 200); do
+      now=$(awk "/^cpu / { print \$2 + \$3 + \$4 }" /proc/stat)
+      [ "$now" -ge "$last" ] || { echo "from $last to $now"; exit 1; }
+      last=$now
+    done'
+  assert_ok
+}
+
+@test "loadavg has its five fields, swaps only its heading" {
+  assert_matches "$(inside limited cat /proc/loadavg)" '^[0-9.]+ [0-9.]+ [0-9.]+ [0-9]+/[0-9]+ [0-9]+$'
+  assert_equal "$(inside limited wc -l </dev/null /proc/swaps | cut -d ' ' -f 1)" 1
+}
+
+@test "a sysctl written inside is read back there, and nowhere else" {
+  local host
+  host=$(cat /proc/sys/kernel/panic)
+  inside limited sh -c 'echo 17 >/proc/sys/kernel/panic'
+  assert_equal "$(inside limited cat /proc/sys/kernel/panic)" 17
+  assert_equal "$(inside other cat /proc/sys/kernel/panic)" "$host"
+  assert_equal "$(cat /proc/sys/kernel/panic)" "$host"
+}
+
+@test "what kubelet, systemd and dockerd write at their start is accepted" {
+  run inside other sh -e -c '
+    echo 1 >/proc/sys/vm/overcommit_memory
+    echo 10 >/proc/sys/kernel/panic
+    echo 1 >/proc/sys/kernel/panic_on_oops
+    echo 262144 >/proc/sys/net/netfilter/nf_conntrack_max
+    echo 1048576 >/proc/sys/fs/nr_open
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic /proc/sys/net/ipv4/ip_forward'
+  assert_ok
+  assert_equal "$output" "$(printf '1\n10\n1')"
+}
+
+@test "a value that the kernel would refuse is refused" {
+  run inside other sh -c 'echo nonsense >/proc/sys/kernel/panic'
+  assert_failed "Invalid argument"
+  run inside other sh -c 'echo 7 >/proc/sys/vm/overcommit_memory'
+  assert_failed "Invalid argument"
+}
+
+@test "an emulated file cannot be unmounted, covered for others, or made writable" {
+  run inside limited umount /proc/meminfo
+  assert_failed
+  run inside limited umount -l /proc/uptime
+  assert_failed
+  run inside limited umount -l /proc/sys/kernel/panic
+  assert_failed
+  assert_equal "$(meminfo limited MemTotal)" 131072
+  run inside limited sh -c 'echo 1 >/proc/meminfo'
+  assert_failed
+}
+
+@test "mount -t proc inside has the emulated files, and one umount takes it away" {
+  run inside limited sh -c 'mkdir -p /p && mount -t proc proc /p && awk "/^MemTotal/ { print \$2 }" /p/meminfo
+    echo 23 >/p/sys/kernel/panic; cat /proc/sys/kernel/panic
+    umount /p; grep -c " /p" /proc/self/mountinfo'
+  assert_equal "$output" "$(printf '131072\n23\n0')"
+}
+
+@test "mount -t sysfs inside has the emulated files, and one umount takes it away" {
+  run inside limited sh -c 'mkdir -p /s && mount -t sysfs sysfs /s && cat /s/devices/system/cpu/online
+    umount /s; grep -c " /s" /proc/self/mountinfo'
+  assert_equal "$output" "$(printf '0\n0')"
+}
+
+@test "a procfs mounted in a chroot has them" {
+  run inside limited sh -c 'mkdir -p /jail/proc && cp -a /bin /jail/ &&
+    chroot /jail mount -t proc proc /proc && chroot /jail awk "/^MemTotal/ { print \$2 }" /proc/meminfo
+    chroot /jail umount /proc; rm -r /jail'
+  assert_equal "$output" 131072
+}
+
+@test "a new pid and mount namespace with its procfs has them" {
+  run inside limited unshare --pid --mount --fork --mount-proc sh -c \
+    'awk "/^MemTotal/ { print \$2 }" /proc/meminfo; ps | grep -c "sh -c"; echo $$'
+  assert_ok
+  assert_equal "${lines[0]}" 131072
+  assert_equal "${lines[2]}" 1
+}
+
+@test "a new user namespace with its procfs shows nothing of the host" {
+  run inside limited unshare --user --map-root-user --pid --mount --fork --mount-proc sh -c \
+    'awk "/^MemTotal/ { print \$2 }" /proc/meminfo'
+  assert_ok
+  assert_equal "$output" 131072
+}
+
+@test "mount and umount many times: no mount stays, and no descriptor in the daemon" {
+  local before
+  before=$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)
+  run inside limited sh -c 'mkdir -p /p; for i in $(seq 50); do mount -t proc proc /p && umount /p || exit 1; done
+    grep -c " /p" /proc/self/mountinfo'
+  assert_equal "$output" 0
+  assert_between "$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)" 1 $((before + 2)) "sysbox-fs's descriptors"
+}
+
+@test "with sysbox-fs killed and started again, the emulated files go on working" {
+  daemon_stop fs KILL
+  # shellcheck disable=SC2119
+  fs_start
+  assert_equal "$(meminfo limited MemTotal)" 131072
+  run inside limited sh -c 'mkdir -p /p && mount -t proc proc /p && awk "/^MemTotal/ { print \$2 }" /p/meminfo; umount /p'
+  assert_equal "$output" 131072
+}
+
+@test "nothing is left behind, and no setting of the host has changed" {
+  remove_container limited
+  remove_container other
+  suite_left_nothing
+}

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# Root file systems and engines for the tests, made of Debian's packages and nothing else. They
+# are made once and kept in $SYSBOX_TEST_CACHE; a fresh machine pays for them once.
+
+: "${SYSBOX_TEST_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/sysbox-tests}"
+export SYSBOX_TEST_CACHE
+
+# One root file system is all of: "a Debian image", "a Debian with systemd", "one with Docker too".
+machine_packages=(systemd systemd-sysv dbus libpam-systemd udev kmod procps iproute2 iptables
+  docker.io containerd runc ca-certificates)
+engine_packages=(docker.io containerd runc)
+
+images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# Makes what is missing, under a name that changes with how it is made, and prints its path.
+# MAKER writes to the path that it is given; a half-made thing never gets the final name.
+cached() { # NAME MAKER
+  local key path
+  key=$(
+    {
+      declare -f "$2"
+      echo "${machine_packages[*]} ${engine_packages[*]}"
+      cat "$images_source/packaging/make-rootfs"
+    } | sha256sum | cut -c 1-12
+  )
+  path=$SYSBOX_TEST_CACHE/${1%%.*}-$key
+  [[ $1 != *.* ]] || path+=.${1#*.}
+  if [[ ! -e $path ]]; then
+    mkdir -p "$SYSBOX_TEST_CACHE"
+    (
+      flock 8 # suites run side by side
+      [[ ! -e $path ]] || exit 0
+      rm -rf --one-file-system "$SYSBOX_TEST_CACHE/${1%%.*}"-* # of older recipes
+      incomplete=$SYSBOX_TEST_CACHE/incomplete-${path##*/}
+      "$2" "$incomplete" >"$SYSBOX_TEST_CACHE/$1.log" 2>&1 8>&- ||
+        { echo "$1 cannot be made: see $SYSBOX_TEST_CACHE/$1.log" >&2 && exit 1; }
+      mv "$incomplete" "$path"
+    ) 8>"$SYSBOX_TEST_CACHE/${1%%.*}.lock" || return 1
+  fi
+  echo "$path"
+}
+
+fetch_packages() { # DIR PACKAGE...: unpacks them there; the machine's own packages stay as they are
+  local dir=$1 debs
+  shift
+  debs=$(mktemp -d)
+  (cd "$debs" && apt-get -q -o APT::Sandbox::User=root download "$@") || return 1
+  mkdir -p "$dir"
+  for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$dir" || return 1; done
+  rm -rf "$debs"
+}
+
+make_busybox_dir() { # a root file system whose only program is busybox, linked statically
+  local x program
+  x=$(mktemp -d)
+  fetch_packages "$x" busybox-static || return 1
+  mkdir -p "$1"/{bin,dev,etc,proc,root,run,sys,tmp,var/lib}
+  chmod 1777 "$1/tmp"
+  cp "$x/bin/busybox" "$1/bin/"
+  for program in $("$x/bin/busybox" --list); do
+    [[ $program = busybox ]] || ln -s busybox "$1/bin/$program"
+  done
+  rm -rf "$x"
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
+  echo 'nobody:x:65534:65534:nobody:/:/bin/false' >>"$1/etc/passwd"
+  printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$1/etc/group"
+}
+make_busybox_tar() { tar -C "$(busybox_dir)" --numeric-owner --owner=0 --group=0 -cf "$1" .; }
+make_machine_tar() {
+  rm -f "$1.tar"
+  "$images_source/packaging/make-rootfs" "$1.tar" "${machine_packages[@]}" && mv "$1.tar" "$1"
+}
+make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
+
+busybox_dir() { cached busybox make_busybox_dir; }
+busybox_tar() { cached import.tar make_busybox_tar; }
+machine_tar() { cached machine.tar make_machine_tar; }
+engine_dir() { cached engine make_engine_dir; }

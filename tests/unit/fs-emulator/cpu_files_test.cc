@@ -1,0 +1,135 @@
+// The readers of files/ that tell about time and processors.
+
+#include <gmock/gmock.h>
+
+#include "fs-emulator/text_fields.h"
+#include "tests/unit/fs-emulator/container_fixture.h"
+
+namespace sysbox::fs {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class CpuFiles : public ContainerFixture {
+ protected:
+  void one_cpu() {
+    v1("cpu", "cpu.cfs_period_us", "100000\n");
+    v1("cpu", "cpu.cfs_quota_us", "100000\n");
+  }
+  void used(std::uint64_t user_ns, std::uint64_t system_ns) {
+    v1("cpuacct", "cpuacct.usage_user", join(user_ns, "\n"));
+    v1("cpuacct", "cpuacct.usage_sys", join(system_ns, "\n"));
+  }
+};
+
+TEST_F(CpuFiles, UptimeCountsFromTheStart) {
+  EXPECT_EQ(read(read_uptime), "0.00 0.00\n");
+  use_cgroup_v1();
+  one_cpu();
+  used(2 * kSecond, kSecond);
+  advance(61.25);
+  EXPECT_EQ(read(read_uptime), "61.25 58.25\n");
+}
+
+TEST_F(CpuFiles, UptimeBeforeTheStartIsZero) {
+  start_ns_ = now_.boot_ns + kSecond;
+  EXPECT_EQ(read(read_uptime), "0.00 0.00\n");
+}
+
+TEST_F(CpuFiles, StatHasALinePerCpuAndTheStartTime) {
+  use_cgroup_v1();
+  used(4 * kSecond, 2 * kSecond);
+  v1("cpuset", "cpuset.effective_cpus", "0-1\n");
+  advance(10);
+  EXPECT_EQ(read(read_stat),
+            "cpu  400 0 200 1400 0 0 0 0 0 0\n"
+            "cpu0 200 0 100 700 0 0 0 0 0 0\n"
+            "cpu1 200 0 100 700 0 0 0 0 0 0\n"
+            "intr 0\nctxt 0\nbtime 1700000000\nprocesses 1\n"
+            "procs_running 1\nprocs_blocked 0\n"
+            "softirq 0 0 0 0 0 0 0 0 0 0 0\n");
+}
+
+TEST_F(CpuFiles, StatNeverGoesBackWhenTheNumberOfCpusChanges) {
+  use_cgroup_v1();
+  used(4 * kSecond, 0);
+  advance(10);
+  EXPECT_THAT(read(read_stat), StartsWith("cpu  400 0 0 3600 "));
+  one_cpu();
+  advance(10);
+  used(5 * kSecond, 0);
+  EXPECT_THAT(read(read_stat), StartsWith("cpu  500 0 0 4500 "));
+  v1("cpu", "cpu.cfs_quota_us", "-1\n");
+  EXPECT_THAT(read(read_stat), StartsWith("cpu  500 0 0 4500 "));
+}
+
+TEST_F(CpuFiles, LoadavgHasAveragesTasksAndLastPid) {
+  EXPECT_EQ(read(read_loadavg), "0.00 0.00 0.00 1/1 1\n");
+  use_cgroup_v1();
+  requester(500, "1:pids:/box\n", 42);
+  v1("pids", "pids.current", "5\n");
+  v1("pids", "tasks", "501\n502\n500\n");
+  files_.set("proc/501/stat", "501 (spin) R 1");
+  files_.set("proc/502/stat", "502 (sleep) S 1");
+  files_.set("proc/500/stat", "500 (cat) D 1");
+  advance(10);
+  // One runs, and the reader.
+  EXPECT_THAT(read(read_loadavg), ::testing::EndsWith(" 2/5 42\n"));
+  advance(60);
+  used(60 * kSecond, 0);
+  EXPECT_THAT(read(read_loadavg), StartsWith("0.6"));
+}
+
+TEST_F(CpuFiles, CpuinfoIsCutAndRenumbered) {
+  const auto processor = [](int number, int apic) {
+    return join("processor\t: ", number, "\nmodel name\t: Test\nsiblings\t: 4\napicid\t\t: ", apic,
+                "\ncpu cores\t: 2\n\n");
+  };
+  files_.set("proc/cpuinfo",
+             processor(0, 10) + processor(1, 11) + processor(2, 12) + processor(3, 13));
+  use_cgroup_v1();
+  v1("cpuset", "cpuset.effective_cpus", "2-3\n");
+  one_cpu();
+  EXPECT_EQ(read(read_cpuinfo),
+            "processor\t: 0\nmodel name\t: Test\nsiblings\t: 1\napicid\t\t: 12\ncpu cores\t: 1\n\n");
+  v1("cpu", "cpu.cfs_quota_us", "-1\n");
+  EXPECT_EQ(read(read_cpuinfo),
+            "processor\t: 0\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 12\ncpu cores\t: 2\n\n"
+            "processor\t: 1\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 13\ncpu cores\t: 2\n\n");
+}
+
+TEST_F(CpuFiles, CpuinfoKeepsWhatBelongsToNoProcessor) {
+  files_.set("proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 48\n\nHardware\t: Board\n");
+  EXPECT_THAT(read(read_cpuinfo), ::testing::EndsWith("\n\nHardware\t: Board\n"));
+}
+
+TEST_F(CpuFiles, CpuListCountsFromZero) {
+  EXPECT_EQ(read(read_cpu_list), "0-3\n");
+  use_cgroup_v1();
+  one_cpu();
+  EXPECT_EQ(read(read_cpu_list), "0\n");
+}
+
+TEST_F(CpuFiles, DiskstatsShowsOnlyWhatTheContainerUsed) {
+  files_.set("proc/diskstats",
+             " 254       0 vda 58313 11631 3463906 12878 9757 7105 2365784 4928 0 6920 18243\n"
+             " 253       0 zram0 5 0 0 0 0 0 0 0 0 0 0\n");
+  EXPECT_EQ(read(read_diskstats), "");
+  use_cgroup_v1();
+  v1("blkio", "blkio.throttle.io_service_bytes_recursive",
+     "254:0 Read 4096\n254:0 Write 1024\n254:0 Sync 4096\n254:0 Total 5120\nTotal 5120\n");
+  v1("blkio", "blkio.throttle.io_serviced_recursive", "254:0 Read 3\n254:0 Write 2\n");
+  EXPECT_EQ(read(read_diskstats), " 254       0 vda 3 0 8 0 2 0 2 0 0 0 0 0 0 0 0 0 0\n");
+}
+
+TEST_F(CpuFiles, DiskstatsOfVersionTwo) {
+  files_.set("proc/diskstats", "   8       0 sda 1 2 3 4 5 6 7 8 9 10 11\n");
+  use_cgroup_v2();
+  v2("io.stat", "8:0 rbytes=512 wbytes=1024 rios=1 wios=2 dbytes=0 dios=0\n");
+  EXPECT_EQ(read(read_diskstats), "   8       0 sda 1 0 1 0 2 0 2 0 0 0 0 0 0 0 0 0 0\n");
+}
+
+}  // namespace
+}  // namespace sysbox::fs

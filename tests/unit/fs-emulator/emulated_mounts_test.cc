@@ -1,0 +1,138 @@
+#include "fs-emulator/emulated_mounts.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <functional>
+#include <thread>
+
+#include "common/syscalls.h"
+#include "tests/unit/seccomp-notify/trapped_container.h"
+
+namespace sysbox::testing {
+namespace {
+
+// As the daemon's workers: a thread with file system attributes of its own.
+void in_worker(const std::function<void()>& work) {
+  std::thread([&work] {
+    ASSERT_TRUE(sys::unshare(CLONE_FS).ok());
+    work();
+  }).join();
+}
+
+struct Namespaces {
+  UniqueFd user = sys::open("/proc/self/ns/user", O_RDONLY).value();
+  UniqueFd pid = sys::open("/proc/self/ns/pid", O_RDONLY).value();
+  UniqueFd net = sys::open("/proc/self/ns/net", O_RDONLY).value();
+  seccomp::TargetNamespaces target() const { return {user.get(), pid.get(), net.get()}; }
+};
+
+TEST(EmulatedProcfs, ShowsPiecesAndProcesses) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto actions = make_actions();
+    const auto tree = actions->procfs_with_pieces(own.target(), {});
+    ASSERT_TRUE(tree.ok()) << tree.error().message();
+    EXPECT_EQ(sys::read_file_at(tree.value().get(), "uptime").value_or(""), kPieceText);
+    EXPECT_EQ(sys::read_file_at(tree.value().get(), "self/comm").ok(), true);
+  });
+}
+
+TEST(EmulatedProcfs, OfTheSameNamespaceComesAgainAndAgain) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto actions = make_actions();
+    for (int i = 0; i < 5; ++i) {
+      const auto tree = actions->procfs_with_pieces(own.target(), {});
+      ASSERT_TRUE(tree.ok()) << tree.error().message();
+      EXPECT_EQ(sys::read_file_at(tree.value().get(), "uptime").value_or(""), kPieceText);
+    }
+  });
+}
+
+TEST(EmulatedProcfs, RefusesOptionsThatItDoesNotKnow) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto actions = make_actions();
+    for (const char* options : {"colour=red", "pidns=/proc/1/ns/pid", "hidepid=9", "subset=x"}) {
+      const auto tree = actions->procfs_with_pieces(own.target(), {options, 0});
+      ASSERT_FALSE(tree.ok()) << options;
+      EXPECT_EQ(tree.error().code(), EINVAL) << options;
+    }
+    EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {"hidepid=1,subset=pid,", 0}).ok());
+  });
+}
+
+TEST(EmulatedSysfs, ShowsPieces) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto tree = make_actions()->sysfs_with_pieces(own.target(), {});
+    ASSERT_TRUE(tree.ok()) << tree.error().message();
+    EXPECT_EQ(sys::read_file_at(tree.value().get(), "kernel/fscaps").value_or(""), kPieceText);
+  });
+}
+
+TEST(EmulatedTrees, AreKnownByTheirDevice) {
+  REQUIRE_CONTAINERS();
+  const auto trees = make_pieces();
+  auto identity = std::make_shared<fs::ContainerIdentity>();
+  const auto actions = fs::make_container_actions(identity, trees);
+  const auto device = sys::fstat(trees->static_tree.get()).value().st_dev;
+  EXPECT_TRUE(actions->is_piece_device(device));
+  EXPECT_FALSE(actions->is_piece_device(device + 1));
+}
+
+// A thread is where it was, and nothing is left in the host's mount namespace.
+TEST(EmulatedMounts, LeaveTheThreadAndTheHostAsTheyWere) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const auto mount_namespace = [] {
+      return sys::readlinkat(AT_FDCWD, "/proc/thread-self/ns/mnt").value_or("");
+    };
+    const auto net_namespace = [] {
+      return sys::readlinkat(AT_FDCWD, "/proc/thread-self/ns/net").value_or("");
+    };
+    const std::string mounts = read_text("/proc/thread-self/mountinfo");
+    const std::string mount_before = mount_namespace();
+    const std::string net_before = net_namespace();
+    const Namespaces own;
+    const auto actions = make_actions();
+    EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
+    EXPECT_TRUE(actions->sysfs_with_pieces(own.target(), {}).ok());
+    EXPECT_EQ(mount_namespace(), mount_before);
+    EXPECT_EQ(net_namespace(), net_before);
+    EXPECT_EQ(read_text("/proc/thread-self/mountinfo"), mounts);
+  });
+}
+
+TEST(EmulatedMounts, LeakNoDescriptors) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const auto count = [] {
+      int open = 0;
+      for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+      return open;
+    };
+    const Namespaces own;
+    const auto actions = make_actions();
+    EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
+    EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
+    const int before = count();
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
+      EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {"hidepid=1", 0}).ok());
+      EXPECT_TRUE(actions->sysfs_with_pieces(own.target(), {}).ok());
+    }
+    EXPECT_EQ(count(), before);
+  });
+}
+
+}  // namespace
+}  // namespace sysbox::testing
