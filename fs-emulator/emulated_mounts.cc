@@ -11,6 +11,7 @@
 #include <atomic>
 #include <mutex>
 #include <string_view>
+#include <thread>
 
 #include "common/log.h"
 #include "common/mount_pieces.h"
@@ -44,6 +45,13 @@ Result<void> apply_options(int fs_fd, std::string_view options) {
   return {};
 }
 
+// A thread that stays in a container's namespace is of no more use.
+Result<void> come_back(int own_namespace_fd, int type) {
+  const Result<void> back = sys::setns(own_namespace_fd, type);
+  if (!back.ok()) return errno_error(ENOTRECOVERABLE, back.error().message());
+  return {};
+}
+
 int fsopen_proc(void* argument) {
   // A context of procfs is for the pid namespace of the task that opened it.
   *static_cast<int*>(argument) = static_cast<int>(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
@@ -57,20 +65,19 @@ Result<UniqueFd> fsopen_proc_inside(int pid_namespace_fd) {
   int fs_fd = -1;
   const Result<void> ran = run_short_lived_task(0, fsopen_proc, &fs_fd);
   UniqueFd opened(fs_fd);
-  TRY(sys::setns(own.get(), CLONE_NEWPID));
+  TRY(come_back(own.get(), CLONE_NEWPID));
   TRY(ran);
   if (!opened.valid()) return errno_error(EIO, "fsopen 'proc' in another pid namespace");
   return opened;
 }
 
 Result<UniqueFd> fsopen_proc_of(int pid_namespace_fd) {
-  static std::atomic<bool> knows_pidns{true};
-  if (knows_pidns) {
+  if (kernel_abilities().procfs_of_namespace) {
     UniqueFd fs_fd = TRY(sys::fsopen("proc"));
     const Result<void> told = sys::fsconfig_fd(fs_fd.get(), "pidns", pid_namespace_fd);
     if (told.ok()) return fs_fd;
     if (told.error().code() != EINVAL) return told.error();
-    knows_pidns = false;
+    kernel_abilities().procfs_of_namespace = false;
   }
   return fsopen_proc_inside(pid_namespace_fd);
 }
@@ -91,7 +98,7 @@ Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& moun
     TRY(sys::fsconfig_create(fs_fd.get()));
     return sys::fsmount(fs_fd.get(), mount.access_time);
   }();
-  TRY(sys::setns(own.get(), CLONE_NEWNET));
+  TRY(come_back(own.get(), CLONE_NEWNET));
   return tree;
 }
 
@@ -125,6 +132,10 @@ class EmulatedMounts : public seccomp::ContainerActions {
     }
   }
 
+  ~EmulatedMounts() override;
+  EmulatedMounts(const EmulatedMounts&) = delete;
+  EmulatedMounts& operator=(const EmulatedMounts&) = delete;
+
   const std::string& container_id() const override { return identity_->id; }
 
   Result<UniqueFd> procfs_with_pieces(const seccomp::TargetNamespaces& target,
@@ -151,6 +162,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   Result<UniqueFd> repeated_procfs(int pid_namespace_fd, const Template& known);
   Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
+  Result<void> have_trees_adopted(MountLocksmith& locksmith);
 
   const std::shared_ptr<const ContainerIdentity> identity_;
   const std::shared_ptr<const EmulatedTrees> trees_;
@@ -159,6 +171,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
   std::vector<dev_t> devices_;
   std::mutex mutex_;  // of what follows; not held while anything is built
   Template template_;
+  MountLocksmith* adopted_by_ = nullptr;
 };
 
 Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespaces& target,
@@ -179,12 +192,11 @@ Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespa
 }
 
 Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Template& known) {
-  static std::atomic<bool> clones_detached{true};
   std::shared_ptr<const UniqueFd> tree = known.tree;
   if (!tree) {
     UniqueFd plain = TRY(plain_procfs(pid_namespace_fd, {}));
     UniqueFd built = TRY(build(std::move(plain), procfs_pieces_));
-    if (!clones_detached) return built;
+    if (!kernel_abilities().clone_detached) return built;
     tree = std::make_shared<const UniqueFd>(std::move(built));
     const std::lock_guard lock(mutex_);
     if (template_.pid_namespace == known.pid_namespace) template_.tree = tree;
@@ -192,7 +204,7 @@ Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Tem
   const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
   Result<UniqueFd> clone = locksmith->clone(tree->get());
   if (clone.ok() || clone.error().code() != EINVAL) return clone;
-  clones_detached = false;
+  kernel_abilities().clone_detached = false;
   {
     const std::lock_guard lock(mutex_);
     template_ = Template{};
@@ -201,19 +213,47 @@ Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Tem
 }
 
 Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPiece>& pieces) {
-  static std::atomic<bool> attaches_to_detached{true};
-  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
-  if (attaches_to_detached) {
+  MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+  if (kernel_abilities().attach_to_detached) {
     const Result<void> attached = attach_pieces(tree.get(), pieces);
     if (attached.ok()) return locksmith->lock(std::move(tree));
     if (attached.error().code() != EINVAL) return attached.error();
-    attaches_to_detached = false;
+    kernel_abilities().attach_to_detached = false;
   }
-  TRY(locksmith->attached_privately(tree.get(), [&] { return attach_pieces(tree.get(), pieces); }));
+  TRY(have_trees_adopted(*locksmith));
+  TRY(locksmith->assemble_inside(tree.get(), [&] { return attach_pieces(tree.get(), pieces); }));
   return locksmith->lock(std::move(tree));
 }
 
+Result<void> EmulatedMounts::have_trees_adopted(MountLocksmith& locksmith) {
+  const std::lock_guard lock(mutex_);
+  if (adopted_by_ != nullptr) return {};
+  for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
+    if (tree->valid()) TRY(locksmith.adopt(tree->get()).in("emulated tree"));
+  }
+  adopted_by_ = &locksmith;
+  return {};
+}
+
+EmulatedMounts::~EmulatedMounts() {
+  if (adopted_by_ == nullptr) return;
+  // Whoever ends us may share its file system attributes with others.
+  std::thread([this] {
+    if (!sys::unshare(CLONE_FS).ok()) return;
+    for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
+      if (!tree->valid()) continue;
+      const Result<void> gone = adopted_by_->disown(tree->get());
+      if (!gone.ok()) log::error("emulated tree: ", gone.error().message());
+    }
+  }).join();
+}
+
 }  // namespace
+
+KernelAbilities& kernel_abilities() {
+  static KernelAbilities abilities;
+  return abilities;
+}
 
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTrees> trees) {

@@ -3,6 +3,7 @@
 // Builds procfs and sysfs mounts that carry a container's emulated pieces, for the mounts that
 // are made inside it (by the container's root, by nested containers).
 
+#include <atomic>
 #include <memory>
 
 #include "fs-emulator/container.h"
@@ -10,7 +11,17 @@
 
 namespace sysbox::fs {
 
-// The actions of one container for the notifier; keeps what it is given alive.
+// What newer kernels can do; found out by trying, once. Tests forbid it to go the older ways.
+struct KernelAbilities {
+  std::atomic<bool> procfs_of_namespace{true};  // option "pidns" (Linux 6.17)
+  std::atomic<bool> attach_to_detached{true};   // mounts on a detached tree (6.15)
+  std::atomic<bool> clone_detached{true};       // clones of a detached tree (6.15)
+};
+KernelAbilities& kernel_abilities();
+
+// The actions of one container for the notifier; keeps what it is given alive. Before Linux 6.15
+// it gives the trees a place in a mount namespace of its own with the first mount that is made,
+// so no one else may attach them: others need clones of their own.
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTrees> trees);
 

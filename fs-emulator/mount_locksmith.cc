@@ -4,10 +4,8 @@
 #include <sys/mount.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <mutex>
 
-#include "common/log.h"
 #include "common/syscalls.h"
 #include "fs-emulator/short_lived_task.h"
 
@@ -40,19 +38,25 @@ Result<UniqueFd> make_mirror(int proc_fd) {
   return UniqueFd(request.mirror_fd);
 }
 
-}  // namespace
-
-MountLocksmith::Stay::~Stay() {
-  const Result<void> home = sys::setns(locksmith_.host_.get(), CLONE_NEWNS);
-  if (home.ok()) return;
-  log::error("return to the host's mount namespace: ", home.error().message());
-  ::abort();
+// No two file systems have the same device. Without asking one: this process may serve it.
+Result<std::string> place_of_adopted(int tree) {
+  struct statx stx {};
+  if (::statx(tree, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx) != 0) {
+    return last_error("statx of a mount");
+  }
+  return join(kPrivateArea, "/tree-", stx.stx_dev_major, "-", stx.stx_dev_minor);
 }
 
-Result<void> MountLocksmith::Stay::attach_privately(int tree) const {
-  TRY(sys::setns(locksmith_.workshop_.get(), CLONE_NEWNS));
-  const std::string bench = TRY(locksmith_.own_bench());
-  return sys::move_mount(tree, "", AT_FDCWD, kPrivateArea + bench);
+}  // namespace
+
+template <typename Steps>
+auto MountLocksmith::away_from_home(Steps steps) const -> decltype(steps()) {
+  auto done = steps();
+  const Result<void> home = sys::setns(host_.get(), CLONE_NEWNS);
+  if (!home.ok()) {
+    return errno_error(ENOTRECOVERABLE, "return to the host: ", home.error().message());
+  }
+  return done;
 }
 
 // Leaves a namespace that holds an empty tmpfs and nothing of the host.
@@ -76,9 +80,12 @@ Result<std::unique_ptr<MountLocksmith>> MountLocksmith::start() {
   std::unique_ptr<MountLocksmith> locksmith(new MountLocksmith());
   const UniqueFd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
   locksmith->host_ = TRY(sys::openat(proc.get(), "thread-self/ns/mnt", O_RDONLY));
-  const Stay stay(*locksmith);
-  TRY(locksmith->furnish_workshop(proc.get()).in("workshop for mounts"));
-  locksmith->mirror_ = TRY(make_mirror(proc.get()).in("workshop for mounts"));
+  const Result<void> furnished = locksmith->away_from_home([&]() -> Result<void> {
+    TRY(locksmith->furnish_workshop(proc.get()));
+    locksmith->mirror_ = TRY(make_mirror(proc.get()));
+    return {};
+  });
+  if (!furnished.ok()) return Error(furnished.error()).in("workshop for mounts");
   return locksmith;
 }
 
@@ -102,24 +109,57 @@ Result<std::string> MountLocksmith::own_bench() const {
 }
 
 Result<UniqueFd> MountLocksmith::lock(UniqueFd tree) const {
-  const Stay stay(*this);
-  TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-  const std::string bench = TRY(own_bench());
-  TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench));
-  Result<UniqueFd> locked = [&]() -> Result<UniqueFd> {
-    TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
-    return sys::open_tree(AT_FDCWD, bench, kCloneTree);
-  }();
-  TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-  TRY(sys::umount(bench, MNT_DETACH));  // which takes the mirror's copy along
-  return locked;
+  return away_from_home([&]() -> Result<UniqueFd> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string bench = TRY(own_bench());
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench));
+    Result<UniqueFd> locked = [&]() -> Result<UniqueFd> {
+      TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
+      return sys::open_tree(AT_FDCWD, bench, kCloneTree);
+    }();
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    TRY(sys::umount(bench, MNT_DETACH));  // which takes the mirror's copy along
+    return locked;
+  });
 }
 
 Result<UniqueFd> MountLocksmith::clone(int locked_tree) const {
-  const Stay stay(*this);
-  // The kernel clones a detached tree only in the namespace that it was detached in.
-  TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
-  return sys::open_tree(locked_tree, "", kCloneTree);
+  return away_from_home([&]() -> Result<UniqueFd> {
+    // The kernel clones a detached tree only in the namespace that it was detached in.
+    TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
+    return sys::open_tree(locked_tree, "", kCloneTree);
+  });
+}
+
+Result<void> MountLocksmith::adopt(int tree) const {
+  return away_from_home([&]() -> Result<void> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string place = TRY(place_of_adopted(tree));
+    TRY(sys::mkdirat(AT_FDCWD, place, 0700));
+    return sys::move_mount(tree, "", AT_FDCWD, place);
+  });
+}
+
+Result<void> MountLocksmith::disown(int tree) const {
+  return away_from_home([&]() -> Result<void> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string place = TRY(place_of_adopted(tree));
+    TRY(sys::umount(place, MNT_DETACH));
+    return sys::unlinkat(AT_FDCWD, place, AT_REMOVEDIR);
+  });
+}
+
+Result<void> MountLocksmith::assemble_inside(int tree,
+                                             const std::function<Result<void>()>& assemble) const {
+  return away_from_home([&]() -> Result<void> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string bench = TRY(own_bench());
+    const std::string place = kPrivateArea + bench;
+    TRY(sys::move_mount(tree, "", AT_FDCWD, place));
+    Result<void> assembled = assemble();
+    if (!assembled.ok()) TRY(sys::umount(place, MNT_DETACH));
+    return assembled;
+  });
 }
 
 }  // namespace sysbox::fs

@@ -3,6 +3,7 @@
 // Locks the sub-mounts of a mount tree, as the kernel does when mounts are copied into a user
 // namespace: whoever gets the tree can unmount it as a whole but not take its pieces off.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,8 +19,8 @@ namespace sysbox::fs {
 // A tree attached in the workshop appears in the mirror, locked, and is cloned from there.
 //
 // All functions want a thread that has left the shared file system attributes
-// (unshare(CLONE_FS)) in the host's mount namespace, where it is again after them. ESRCH-like
-// surprises apart, failing to return there aborts: the thread would act in the wrong place.
+// (unshare(CLONE_FS)) in the host's mount namespace, where it is again after them. Should it not
+// get back (no memory), they return ENOTRECOVERABLE and the thread has to end.
 class MountLocksmith {
  public:
   // Takes about half a millisecond, one short-lived task.
@@ -35,32 +36,21 @@ class MountLocksmith {
   // A detached copy of what lock() returned (Linux 6.15; EINVAL before).
   Result<UniqueFd> clone(int locked_tree) const;
 
-  // For kernels before 6.15, where nothing can be attached to a detached tree: `assemble` runs
-  // inside the workshop, with `tree` attached at a private place there.
-  template <typename Assemble>
-  Result<void> attached_privately(int tree, Assemble assemble) const {
-    const Stay stay(*this);
-    TRY(stay.attach_privately(tree));
-    return assemble();
-  }
+  // For kernels before 6.15, which attach nothing to a detached tree and clone none:
+  // Gives `tree` a place in the workshop, so that parts of it can be cloned there.
+  Result<void> adopt(int tree) const;
+  // Takes it off again.
+  Result<void> disown(int tree) const;
+  // Runs `assemble` in the workshop, `tree` being attached there. lock() takes it from there.
+  Result<void> assemble_inside(int tree, const std::function<Result<void>()>& assemble) const;
 
  private:
-  // The time in the workshop, up to the end of the scope.
-  class Stay {
-   public:
-    explicit Stay(const MountLocksmith& locksmith) : locksmith_(locksmith) {}
-    ~Stay();
-    Stay(const Stay&) = delete;
-    Stay& operator=(const Stay&) = delete;
-    Result<void> attach_privately(int tree) const;
-
-   private:
-    const MountLocksmith& locksmith_;
-  };
-
   MountLocksmith() = default;
   Result<void> furnish_workshop(int proc_fd);
   Result<std::string> own_bench() const;
+  // Runs `steps`, which enter the namespaces below, and takes the thread home.
+  template <typename Steps>
+  auto away_from_home(Steps steps) const -> decltype(steps());
 
   UniqueFd host_;  // mount namespaces
   UniqueFd workshop_;

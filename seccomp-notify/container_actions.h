@@ -2,7 +2,8 @@
 
 // What the handlers of trapped calls may ask of the program that serves the container; sysbox-fs
 // implements it. Calls come from several threads at once; each such thread has left the file
-// system attributes that threads share (unshare(CLONE_FS)) and is in the host's namespaces.
+// system attributes that threads share (unshare(CLONE_FS)) and is in the host's namespaces. An
+// action that could not take its thread back there returns ENOTRECOVERABLE.
 
 #include <sys/types.h>
 

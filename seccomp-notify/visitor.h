@@ -43,6 +43,7 @@ class Visitor {
   // False if the thread could not return to the host's mount namespace or credentials. It must
   // end then.
   bool is_at_home() const { return at_home_; }
+  void give_up() { at_home_ = false; }
 
  private:
   friend class Visit;

@@ -20,6 +20,8 @@
 namespace sysbox::runc {
 namespace {
 
+constexpr std::string_view kDefaultParent = "/sysbox";
+
 using std::chrono::milliseconds;
 
 constexpr const char* kLeaf = "init.scope";  // where systemd puts itself, so it need not move
@@ -47,16 +49,23 @@ bool in_user_namespace() {
   return map.find("4294967295") == std::string::npos;
 }
 
-// Makes the cgroup and the parents that are missing.
+// Makes the cgroup and the parents that are missing. Other containers' starts make the same
+// parents meanwhile, and their ends remove them.
 Result<void> make_path(const std::string& directory) {
-  if (::mkdir(directory.c_str(), 0755) == 0) return {};
-  if (errno == ENOENT) {
-    const Result<void> parent = make_path(directory.substr(0, directory.rfind('/')));
-    // Another container's start may have made it meanwhile.
-    if (!parent && parent.error().code() != EEXIST) return parent;
+  constexpr int kTries = 10;
+  for (int i = 0; i < kTries; ++i) {
     if (::mkdir(directory.c_str(), 0755) == 0) return {};
+    if (errno != ENOENT) break;
+    const Result<void> parent = make_path(directory.substr(0, directory.rfind('/')));
+    if (!parent && parent.error().code() != EEXIST) return parent;
   }
   return last_error("mkdir cgroup '", directory, "'");
+}
+
+// The parent of containers that no engine gave a place goes with the last of them.
+void remove_default_parent(const std::string& directory) {
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  if (parent.ends_with(kDefaultParent)) ::rmdir(parent.c_str());
 }
 
 // Makes the container's directory anew: one that a crashed runtime left behind could hold its
@@ -73,8 +82,11 @@ Result<void> make_fresh(const std::string& directory) {
   return make_path(directory);
 }
 
-Result<void> make_in_hierarchy(const CgroupHierarchy& hierarchy, const std::string& directory) {
-  if (hierarchy.v2) {
+Result<void> make_in_hierarchy(const CgroupHierarchy& hierarchy, CgroupLayout layout,
+                               const std::string& directory) {
+  // On a hybrid host the controllers of v2 are the few that nobody has mounted as v1: taking one
+  // into use would keep the host from doing so later.
+  if (hierarchy.v2 && layout == CgroupLayout::kV2) {
     const std::string parent = directory.substr(0, directory.rfind('/'));
     if (parent != hierarchy.mount_point && ::access(parent.c_str(), F_OK) != 0) {
       const Result<void> made = make_path(parent);
@@ -101,7 +113,7 @@ Result<Cgroup> Cgroup::plan(const CgroupHost& host, const std::string& cgroups_p
                               "' is of systemd's form (slice:prefix:name), but the cgroupfs "
                               "driver is in use: give the engine the cgroupfs driver too"));
   }
-  const std::string path = cgroups_path.empty() ? "/sysbox/" + id : cgroups_path;
+  const std::string path = cgroups_path.empty() ? join(kDefaultParent, "/", id) : cgroups_path;
   const std::string below = clean_path(path);
   if (below == "/") {
     return Error(EINVAL, join("linux.cgroupsPath '", cgroups_path, "' is the root of all cgroups"));
@@ -148,7 +160,7 @@ Result<void> Cgroup::create() {
   std::vector<std::string> made;
   for (const CgroupHierarchy& hierarchy : host_.hierarchies) {
     const std::string& directory = state_.directories[hierarchy.name];
-    Result<void> result = make_in_hierarchy(hierarchy, directory);
+    Result<void> result = make_in_hierarchy(hierarchy, host_.layout, directory);
     if (result) {
       made.push_back(directory);
       continue;
@@ -369,6 +381,7 @@ Result<void> Cgroup::remove() const {
     ::rmdir(join(directory, "/", name.empty() ? state_.leaf : kDelegated).c_str());
     Result<void> removed = remove_cgroup_tree(directory, deadline);
     if (!removed && first_failure) first_failure = std::move(removed);
+    remove_default_parent(directory);
   }
   return first_failure;
 }

@@ -7,6 +7,7 @@
 #include "common/syscalls.h"
 #include "runc-ext/commands/commands.h"
 #include "runc-ext/container/listen_fds.h"
+#include "runc-ext/system_container/convert.h"
 
 namespace sysbox::runc {
 namespace {
@@ -73,7 +74,6 @@ Result<void> add_capabilities(const ExecFlags& flags, OciProcess& process) {
   for (const std::string& name : flags.capabilities) {
     const std::optional<int> number = capability_number(name);
     if (!number) return Error(EINVAL, join("--cap: unknown capability '", name, "'"));
-    if (!process.capabilities) process.capabilities.emplace();
     // Ambient too: without it a process that is not root's loses it at execve.
     for (std::uint64_t* set : {&process.capabilities->bounding, &process.capabilities->effective,
                                &process.capabilities->permitted, &process.capabilities->inheritable,
@@ -95,13 +95,11 @@ Result<OciProcess> process_like_init(const ContainerRecord& record, const ExecFl
   process.env.insert(process.env.end(), flags.env.begin(), flags.env.end());
   process.cwd = flags.cwd.empty() ? record.cwd : flags.cwd;
   if (process.cwd.empty()) process.cwd += '/';
-  process.capabilities = record.capabilities;
   process.rlimits = record.rlimits;
   process.no_new_privileges = record.no_new_privileges || flags.no_new_privileges;
   process.selinux_label = flags.label;
   process.apparmor_profile = flags.apparmor;
   TRY(apply_user(flags, process));
-  TRY(add_capabilities(flags, process));
   return process;
 }
 
@@ -148,6 +146,9 @@ Result<int> exec_command(Invocation& call) {
     options.process = TRY(process_like_init(view.record, flags, command_of(arguments)));
   }
   TRY(check_process(options.process));
+  options.process.capabilities = system_container_capabilities(options.process.user.uid);
+  TRY(add_capabilities(flags, options.process));
+  options.process.apparmor_profile.clear();  // as for the container's own process
   const std::vector<std::string> activation = find_listen_fds().env;
   options.process.env.insert(options.process.env.end(), activation.begin(), activation.end());
   return exec_in_container(call.runtime, options);

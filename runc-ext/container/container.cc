@@ -130,8 +130,9 @@ Result<void> create_container(const RuntimeOptions& runtime, const CreateOptions
 }
 
 Result<void> start_container(const RuntimeOptions& runtime, const std::string& id) {
+  const StateDir directory = TRY(StateDir::open(runtime.root, id));
+  const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
   const Found container = TRY(find_container(runtime, id));
-  const UniqueFd lock = TRY(container.directory.lock(after(kLockTimeout)));
   if (container.status == ContainerStatus::kStopped) {
     return Error(ESRCH, "cannot start a container that has stopped");
   }

@@ -16,6 +16,7 @@
 #include "mgr/api_client.h"
 #include "runc-ext/container/console.h"
 #include "runc-ext/container/hooks.h"
+#include "runc-ext/container/listen_fds.h"
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/bootstrap.h"
 #include "runc-ext/init/process_attributes.h"
@@ -131,6 +132,9 @@ class Creation {
     plan_.preserve_fds = options_.preserve_fds;
     plan_.new_keyring = !options_.no_new_keyring;
     fill_record();
+    for (std::string& variable : find_listen_fds().env) {
+      spec.process->env.push_back(std::move(variable));
+    }
     return {};
   }
 
@@ -146,6 +150,8 @@ class Creation {
     record_.seccomp = spec.linux_part.seccomp;
     record_.no_new_privileges = spec.process->no_new_privileges;
     record_.env = spec.process->env;
+    record_.user = spec.process->user;
+    record_.rlimits = spec.process->rlimits;
     record_.cwd = spec.process->cwd;
     record_.poststart = spec.hooks.poststart;
     record_.poststop = spec.hooks.poststop;
@@ -167,6 +173,8 @@ class Creation {
     }
     TRY(cgroup_.apply(plan_.spec.linux_part.resources).in("linux.resources"));
     TRY(cgroup_.delegate(plan_.root_uid, plan_.root_gid));
+    record_.cgroup = cgroup_.state();
+    plan_.cgroup = cgroup_.state();
     TRY(register_with_emulator());
     TRY(directory_.make_exec_fifo(plan_.root_uid, plan_.root_gid));
     plan_.exec_fifo = TRY(directory_.open_exec_fifo(O_PATH));

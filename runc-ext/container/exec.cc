@@ -12,7 +12,6 @@
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/joining.h"
 #include "runc-ext/init/process_attributes.h"
-#include "runc-ext/system_container/convert.h"
 
 namespace sysbox::runc {
 namespace {
@@ -39,8 +38,6 @@ class Execution {
       console_socket_ = TRY(connect_console_socket(options_.console_socket));
     }
     plan_.process = options_.process;
-    plan_.process.capabilities = system_container_capabilities(plan_.process.user.uid);
-    plan_.process.apparmor_profile.clear();
     plan_.seccomp = record_.seccomp;
     plan_.id = record_.id;
     plan_.init_pidfd = std::move(init_pidfd);

@@ -26,6 +26,7 @@ struct BirthPlan {
   std::vector<MountPiece> proc_pieces;   // borrow descriptors of the registration
   std::vector<MountPiece> sysfs_pieces;
   CgroupHost cgroup_host;
+  CgroupState cgroup;
   CgroupEntrance cgroup_entrance;
   OciState state;  // for the hooks that run inside
   UniqueFd exec_fifo;  // O_PATH; the FIFO that holds init back

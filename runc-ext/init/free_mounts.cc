@@ -47,12 +47,14 @@ Result<void> attach_hierarchy(const RootDir& root, const OciMount& mount,
 
 // The cgroup file systems cannot be remade inside (a v1 superblock is the host's), so each that
 // the host has is mounted; the cgroup namespace makes the container's own directory its root.
-Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const CgroupHost& host) {
+Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const BirthPlan& plan) {
+  const CgroupHost& host = plan.cgroup_host;
   if (host.layout == CgroupLayout::kV2) return attach_new(root, with_type(mount, "cgroup2"));
   OciMount tmpfs = with_type(mount, "tmpfs");
   tmpfs.data = {"mode=755"};
   TRY(attach_new(root, tmpfs));
   for (const CgroupHierarchy& hierarchy : host.hierarchies) {
+    if (!plan.cgroup.delegated.contains(hierarchy.name)) continue;  // nothing to be had there
     TRY(attach_hierarchy(root, mount, hierarchy).in(join("cgroup '", hierarchy.name, "'")));
   }
   return {};
@@ -66,7 +68,7 @@ Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& 
     return attach_inside(root, mount.destination, made.get());
   }
   if (mount.type == "cgroup" || mount.type == "cgroup2") {
-    return attach_cgroups(root, mount, plan.cgroup_host);
+    return attach_cgroups(root, mount, plan);
   }
   if (mount.copy_up) {
     return Error(ENOTSUP, "the option 'tmpcopyup' is not supported");

@@ -2,6 +2,7 @@
 
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGCHLD
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,7 +49,8 @@ Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
 }
 
 Result<void> run_joiner(const JoinPlan& plan, Channel& parent, Channel& process_to_parent) {
-  TRY(plan.cgroup_entrance.enter(BornInLeaf::kNo));
+  TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
+                                                                         : BornInLeaf::kNo));
   // Nobody inside may look into this process while it still holds what is the host's.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   TRY(enter_namespaces(plan.init_pidfd.get()).in("join the container"));
@@ -69,8 +71,14 @@ Result<void> run_joiner(const JoinPlan& plan, Channel& parent, Channel& process_
 Result<Joining> start_joining(const JoinPlan& plan) {
   auto [to_joiner, joiner_to_parent] = TRY(Channel::make_pair());
   auto [to_process, process_to_parent] = TRY(Channel::make_pair());
-  const pid_t pid = ::fork();
-  if (pid < 0) return last_error("fork");
+  struct clone_args args {};
+  args.exit_signal = SIGCHLD;
+  if (plan.cgroup_entrance.clone_into_fd() >= 0) {
+    args.flags = CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<std::uint64_t>(plan.cgroup_entrance.clone_into_fd());
+  }
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  if (pid < 0) return last_error("clone into the container's cgroup");
   if (pid == 0) {
     to_joiner.close();
     to_process.close();

@@ -19,7 +19,9 @@ struct OciMount {
   std::string destination;  // in the container; absolute, cleaned
   std::string type;         // "" or "bind" for binds
   std::string source;       // bind: path on the host, absolute
-  // From the option words:
+  // From the option words. The access time is one field of several bits (MOUNT_ATTR__ATIME), as
+  // mount_setattr(2) wants it: any word of it sets the whole field in the "clear" mask, and its
+  // value in the "set" mask. Superblock words ("sync", "lazytime") are among `data`.
   bool bind = false;
   bool recursive_bind = false;
   std::uint64_t attributes_set = 0;    // MOUNT_ATTR_* to set ("ro", "nosuid", "noatime" …)

@@ -24,8 +24,8 @@ struct OciCapabilities {
 };
 
 struct OciRlimit {
-  std::string name;      // "RLIMIT_NOFILE"
-  int resource = 0;      // RLIMIT_* of sys/resource.h
+  std::string name;  // "RLIMIT_NOFILE"
+  int resource = 0;  // RLIMIT_* of sys/resource.h
   std::uint64_t soft = 0;
   std::uint64_t hard = 0;
 };

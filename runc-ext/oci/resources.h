@@ -16,16 +16,16 @@ namespace sysbox::runc {
 
 struct OciDeviceRule {
   bool allow = false;
-  char type = 'a';                     // a, c, b
-  std::optional<std::int64_t> major;   // absent or -1: any
+  char type = 'a';                    // a, c, b
+  std::optional<std::int64_t> major;  // absent or -1: any
   std::optional<std::int64_t> minor;
-  std::string access;                  // of "rwm"
+  std::string access;  // of "rwm"
 };
 
 struct OciMemory {
-  std::optional<std::int64_t> limit;        // -1: unlimited
+  std::optional<std::int64_t> limit;  // -1: unlimited
   std::optional<std::int64_t> reservation;
-  std::optional<std::int64_t> swap;         // memory + swap
+  std::optional<std::int64_t> swap;  // memory + swap
   std::optional<std::uint64_t> swappiness;
   std::optional<bool> disable_oom_killer;
   std::optional<bool> check_before_update;

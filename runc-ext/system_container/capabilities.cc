@@ -4,12 +4,12 @@
 namespace sysbox::runc {
 
 // Whatever the engine asked for: the capabilities only count inside the container's own user
-// namespace, and a machine's root has them all. The ambient set keeps them for a root that
-// executes as another user through plain files, as inner engines do.
+// namespace, and a machine's root has them all. Its inheritable and ambient sets are empty there
+// as well: filled ones would hand capabilities to programs of other users (CVE-2022-29162).
 OciCapabilities system_container_capabilities(std::uint32_t container_uid) {
   const std::uint64_t all =
       (std::uint64_t{1} << static_cast<unsigned>(kernel_capability_count())) - 1;
-  if (container_uid == 0) return {all, all, all, all, all};
+  if (container_uid == 0) return {.bounding = all, .effective = all, .permitted = all};
   return {.bounding = all};
 }
 

@@ -102,6 +102,20 @@ Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& 
   return tree;
 }
 
+Verdict refusal(const Assistance& with, const Error& error) {
+  if (error.code() == ENOTRECOVERABLE) {
+    with.visitor.give_up();
+    log::error("mount of a procfs or sysfs: ", error.message());
+    return FailWith{EIO};
+  }
+  // EINVAL is the caller's own mistake, which it can make as often as it likes.
+  const auto level = error.code() == EINVAL ? log::Level::kDebug : log::Level::kWarning;
+  if (log::enabled(level)) {
+    log::write(level, join("mount of a procfs or sysfs: ", error.message()));
+  }
+  return FailWith{error.code()};
+}
+
 Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint64_t flags) {
   const Tracee& tracee = with.tracee;
   const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));
@@ -128,11 +142,7 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
       return Verdict(LetKernelRunIt{});
     }
   }
-  if (!tree.ok()) {
-    log::warning("mount of a ", kind == EmulatedKind::kProc ? "procfs" : "sysfs",
-                 " failed: ", tree.error().message());
-    return Verdict(FailWith{tree.error().code()});
-  }
+  if (!tree.ok()) return refusal(with, tree.error());
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   const Result<void> attached = sys::move_mount(tree.value().get(), "", target.get(), "");
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});

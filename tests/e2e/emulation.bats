@@ -31,7 +31,7 @@ meminfo() { # CONTAINER FIELD: in kB
 
 @test "meminfo: what a process takes is gone from MemFree" {
   # dd keeps a block of 48 MiB while it waits for its second one.
-  run inside limited sh -c '{ head -c 48M /dev/zero; sleep 2; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null & sleep 1
+  run inside limited sh -c '{ head -c 50331648 /dev/zero; sleep 2; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null & sleep 1
     awk "/^MemFree:/ { print \$2 }" /proc/meminfo'
   assert_between "$output" 20000 84000 MemFree
 }
@@ -76,11 +76,12 @@ meminfo() { # CONTAINER FIELD: in kB
 }
 
 @test "a sysctl written inside is read back there, and nowhere else" {
-  local host
+  local host other
   host=$(cat /proc/sys/kernel/panic)
+  other=$(inside other cat /proc/sys/kernel/panic)
   inside limited sh -c 'echo 17 >/proc/sys/kernel/panic'
   assert_equal "$(inside limited cat /proc/sys/kernel/panic)" 17
-  assert_equal "$(inside other cat /proc/sys/kernel/panic)" "$host"
+  assert_equal "$(inside other cat /proc/sys/kernel/panic)" "$other"
   assert_equal "$(cat /proc/sys/kernel/panic)" "$host"
 }
 
@@ -119,13 +120,13 @@ meminfo() { # CONTAINER FIELD: in kB
 @test "mount -t proc inside has the emulated files, and one umount takes it away" {
   run inside limited sh -c 'mkdir -p /p && mount -t proc proc /p && awk "/^MemTotal/ { print \$2 }" /p/meminfo
     echo 23 >/p/sys/kernel/panic; cat /proc/sys/kernel/panic
-    umount /p; grep -c " /p" /proc/self/mountinfo'
+    umount /p; grep -c " /p " /proc/self/mountinfo'
   assert_equal "$output" "$(printf '131072\n23\n0')"
 }
 
 @test "mount -t sysfs inside has the emulated files, and one umount takes it away" {
   run inside limited sh -c 'mkdir -p /s && mount -t sysfs sysfs /s && cat /s/devices/system/cpu/online
-    umount /s; grep -c " /s" /proc/self/mountinfo'
+    umount /s; grep -c " /s " /proc/self/mountinfo'
   assert_equal "$output" "$(printf '0\n0')"
 }
 
@@ -155,7 +156,7 @@ meminfo() { # CONTAINER FIELD: in kB
   local before
   before=$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)
   run inside limited sh -c 'mkdir -p /p; for i in $(seq 50); do mount -t proc proc /p && umount /p || exit 1; done
-    grep -c " /p" /proc/self/mountinfo'
+    grep -c " /p " /proc/self/mountinfo'
   assert_equal "$output" 0
   assert_between "$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)" 1 $((before + 2)) "sysbox-fs's descriptors"
 }

@@ -61,7 +61,8 @@ need_machine() { # NAME [DOCKER_OPTION...]
     docker rm --force "$1" >/dev/null 2>&1 || :
     drun --detach --name "$1" "${@:2}" machine /sbin/init >/dev/null
   fi
-  wait_for "${SYSTEMD_TIMEOUT:-90}" systemd_is_up_or_ended "$1" && systemd_is_up "$1" ||
+  wait_for "${SYSTEMD_TIMEOUT:-90}" systemd_is_up_or_ended "$1" || :
+  systemd_is_up "$1" ||
     fail "systemd says '$(docker exec "$1" systemctl is-system-running 2>&1)'" \
       "$(docker logs "$1" 2>&1 | tail -n 20)"
 }

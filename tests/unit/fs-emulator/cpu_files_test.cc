@@ -92,12 +92,14 @@ TEST_F(CpuFiles, CpuinfoIsCutAndRenumbered) {
   use_cgroup_v1();
   v1("cpuset", "cpuset.effective_cpus", "2-3\n");
   one_cpu();
-  EXPECT_EQ(read(read_cpuinfo),
-            "processor\t: 0\nmodel name\t: Test\nsiblings\t: 1\napicid\t\t: 12\ncpu cores\t: 1\n\n");
+  EXPECT_EQ(
+      read(read_cpuinfo),
+      "processor\t: 0\nmodel name\t: Test\nsiblings\t: 1\napicid\t\t: 12\ncpu cores\t: 1\n\n");
   v1("cpu", "cpu.cfs_quota_us", "-1\n");
-  EXPECT_EQ(read(read_cpuinfo),
-            "processor\t: 0\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 12\ncpu cores\t: 2\n\n"
-            "processor\t: 1\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 13\ncpu cores\t: 2\n\n");
+  EXPECT_EQ(
+      read(read_cpuinfo),
+      "processor\t: 0\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 12\ncpu cores\t: 2\n\n"
+      "processor\t: 1\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 13\ncpu cores\t: 2\n\n");
 }
 
 TEST_F(CpuFiles, CpuinfoKeepsWhatBelongsToNoProcessor) {

@@ -89,6 +89,56 @@ TEST(EmulatedTrees, AreKnownByTheirDevice) {
   EXPECT_FALSE(actions->is_piece_device(device + 1));
 }
 
+// The ways that kernels without an ability go; all of them work here, too.
+class OlderKernel : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    fs::kernel_abilities().procfs_of_namespace = true;
+    fs::kernel_abilities().attach_to_detached = true;
+    fs::kernel_abilities().clone_detached = true;
+  }
+};
+
+std::string a_container_mounts_both() {
+  seccomp::NotifyLoop loop;
+  return run_in_container(
+      []() -> std::string {
+        for (int i = 0; i < 3; ++i) {
+          CHECK_INSIDE(expect_success("proc", ::mount("p", "mnt", "proc", 0, nullptr)));
+          CHECK_THAT(read_text("mnt/uptime") == kPieceText);
+          CHECK_THAT(read_text("mnt/self/status").find("\nPid:\t1\n") != std::string::npos);
+          CHECK_INSIDE(expect_errno("umount of a piece", ::umount2("mnt/uptime", 0), EINVAL));
+          CHECK_INSIDE(expect_success("umount", ::umount2("mnt", 0)));
+          CHECK_INSIDE(expect_success("sysfs", ::mount("s", "mnt", "sysfs", 0, nullptr)));
+          CHECK_THAT(read_text("mnt/kernel/fscaps") == kPieceText);
+          CHECK_INSIDE(expect_success("umount", ::umount2("mnt", 0)));
+        }
+        return "";
+      },
+      loop);
+}
+
+TEST_F(OlderKernel, MountsAProcfsFromATaskOfThePidNamespace) {
+  REQUIRE_CONTAINERS();
+  fs::kernel_abilities().procfs_of_namespace = false;
+  EXPECT_EQ(a_container_mounts_both(), "");
+}
+
+TEST_F(OlderKernel, AttachesPiecesInAMountNamespace) {
+  REQUIRE_CONTAINERS();
+  fs::kernel_abilities().attach_to_detached = false;
+  EXPECT_EQ(a_container_mounts_both(), "");
+}
+
+TEST_F(OlderKernel, BuildsEachTreeAnew) {
+  REQUIRE_CONTAINERS();
+  fs::kernel_abilities().procfs_of_namespace = false;
+  fs::kernel_abilities().attach_to_detached = false;
+  fs::kernel_abilities().clone_detached = false;
+  EXPECT_EQ(a_container_mounts_both(), "");
+  EXPECT_EQ(a_container_mounts_both(), "");
+}
+
 // A thread is where it was, and nothing is left in the host's mount namespace.
 TEST(EmulatedMounts, LeaveTheThreadAndTheHostAsTheyWere) {
   REQUIRE_CONTAINERS();

@@ -94,9 +94,10 @@ TEST_F(CopyTree, KeepsHardLinksAndHoles) {
 }
 
 TEST_F(CopyTree, KeepsOwnersAlsoWithSetuid) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give files away";
   write_source("file", "");
-  ASSERT_EQ(::chown(source("file").c_str(), 1234, 5678), 0);
+  if (::chown(source("file").c_str(), 1234, 5678) != 0) {
+    GTEST_SKIP() << "needs root of the host to give files away";
+  }
   ASSERT_EQ(::chmod(source("file").c_str(), 06755), 0);
   std::filesystem::create_symlink("x", source("link"));
   ASSERT_EQ(::lchown(source("link").c_str(), 12, 34), 0);

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 
 #include "scratch_directory.h"
 
@@ -113,15 +112,33 @@ TEST_F(Watching, AMissingDirectoryIsAnError) {
   EXPECT_EQ(watched.error().code(), ENOENT);
 }
 
+std::set<std::string> tasks() {
+  std::set<std::string> ids;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    ids.insert(task.path());
+  }
+  return ids;
+}
+
+// How often a thread went to sleep.
+std::string sleeps_of(const std::string& task) {
+  const std::string status = contents_of(task + "/status");
+  const std::size_t line = status.find("\nvoluntary_ctxt_switches:");
+  return status.substr(line, status.find('\n', line + 1) - line);
+}
+
 TEST_F(Watching, SleepsWhenNothingHappens) {
-  ASSERT_TRUE(watch_->watch("a", scratch_.make_directory("a")).ok());
-  struct rusage before {};
-  struct rusage later {};
-  ::getrusage(RUSAGE_SELF, &before);
+  const std::set<std::string> others = tasks();
+  const auto idle = RemovalWatch::start([](const std::string&) {}).value();
+  ASSERT_TRUE(idle->watch("a", scratch_.make_directory("a")).ok());
+  std::set<std::string> all = tasks();
+  std::erase_if(all, [&others](const std::string& task) { return others.contains(task); });
+  ASSERT_EQ(all.size(), 1U);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const std::string before = sleeps_of(*all.begin());
+  ASSERT_THAT(before, ::testing::HasSubstr("voluntary"));
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  ::getrusage(RUSAGE_SELF, &later);
-  // This thread's own sleep is one.
-  EXPECT_LE(later.ru_nvcsw - before.ru_nvcsw, 3);
+  EXPECT_EQ(sleeps_of(*all.begin()), before);
 }
 
 }  // namespace

@@ -99,9 +99,10 @@ TEST_F(SubidFilesOnDisk, EntryIsMadeInBothFilesApartFromAllOthers) {
 }
 
 TEST_F(SubidFilesOnDisk, OwnerIsKept) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
   const SubidFiles used = files("", "");
-  ASSERT_EQ(::chown(used.uid_path.c_str(), 12, 34), 0);
+  if (::chown(used.uid_path.c_str(), 12, 34) != 0) {
+    GTEST_SKIP() << "needs root of the host to give a file away";
+  }
   ASSERT_TRUE(read_or_create_pool(used).ok());
   struct stat info {};
   ASSERT_EQ(::stat(used.uid_path.c_str(), &info), 0);

@@ -1,0 +1,115 @@
+#include "fs-emulator/sysctl_store.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fixture_proc.h"
+
+namespace sysbox::fs {
+namespace {
+
+std::size_t row_of(std::string_view path) {
+  for (std::size_t i = 0; i < sysctls().size(); ++i) {
+    if (sysctls()[i].path == path) return i;
+  }
+  ADD_FAILURE() << path << " is not in the table";
+  return 0;
+}
+
+bool is_later(const struct timespec& a, const struct timespec& b) {
+  return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+class Store : public ::testing::Test {
+ protected:
+  Store() { files_.set("proc/sys/vm/max_map_count", "262144\n"); }
+
+  testing::FixtureProc files_;
+  const HostFiles host_{files_.root("proc"), files_.root("sys")};
+  const SysctlDefaults defaults_{host_};
+  SysctlStore store_{defaults_};
+};
+
+TEST_F(Store, StartsWithTheHostsOrTheTablesValue) {
+  EXPECT_EQ(store_.value(row_of("/proc/sys/vm/max_map_count")).text, "262144\n");
+  EXPECT_EQ(store_.value(row_of("/proc/sys/vm/swappiness")).text, "60\n");
+  EXPECT_EQ(store_.value(row_of("/proc/sys/kernel/keys/maxkeys")).text, "1\n");
+}
+
+TEST_F(Store, KeepsWhatIsWrittenForOneContainerOnly) {
+  SysctlStore other(defaults_);
+  const std::size_t panic = row_of("/proc/sys/kernel/panic");
+  ASSERT_TRUE(store_.write(panic, "10\n").ok());
+  EXPECT_EQ(store_.value(panic).text, "10\n");
+  EXPECT_EQ(other.value(panic).text, "0\n");
+}
+
+TEST_F(Store, EveryWriteHasALaterTime) {
+  const std::size_t panic = row_of("/proc/sys/kernel/panic");
+  struct timespec before = store_.value(panic).changed;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(store_.write(panic, "1").ok());
+    const struct timespec after = store_.value(panic).changed;
+    EXPECT_TRUE(is_later(after, before));
+    before = after;
+  }
+}
+
+TEST_F(Store, ARefusedWriteChangesNothing) {
+  const std::size_t swappiness = row_of("/proc/sys/vm/swappiness");
+  const Result<void> written = store_.write(swappiness, "201");
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code(), EINVAL);
+  EXPECT_EQ(store_.value(swappiness).text, "60\n");
+}
+
+TEST_F(Store, OneOfAPairMakesTheOtherZero) {
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/vm/dirty_bytes"), "8192").ok());
+  EXPECT_EQ(store_.value(row_of("/proc/sys/vm/dirty_ratio")).text, "0\n");
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/vm/dirty_ratio"), "30").ok());
+  EXPECT_EQ(store_.value(row_of("/proc/sys/vm/dirty_bytes")).text, "0\n");
+}
+
+TEST_F(Store, TriggersTakeTheirRangeAndStoreNothing) {
+  const std::size_t drop = row_of("/proc/sys/vm/drop_caches");
+  EXPECT_TRUE(store_.write(drop, "3\n").ok());
+  EXPECT_EQ(store_.value(drop).text, "");
+  EXPECT_EQ(store_.write(drop, "5").error().code(), EINVAL);
+}
+
+TEST_F(Store, FixedValuesCannotBeWritten) {
+  EXPECT_EQ(store_.write(row_of("/proc/sys/fs/file-nr"), "1").error().code(), EACCES);
+}
+
+// What kubelet, kube-proxy, systemd and usual installers write at start (and must not fail).
+TEST_F(Store, TakesWhatSystemsWriteAtStart) {
+  const std::pair<const char*, const char*> writes[] = {
+      {"/proc/sys/vm/overcommit_memory", "1"},
+      {"/proc/sys/vm/panic_on_oom", "0"},
+      {"/proc/sys/kernel/panic", "10"},
+      {"/proc/sys/kernel/panic_on_oops", "1"},
+      {"/proc/sys/kernel/keys/root_maxkeys", "1000000"},
+      {"/proc/sys/kernel/keys/root_maxbytes", "25000000"},
+      {"/proc/sys/net/netfilter/nf_conntrack_max", "131072"},
+      {"/sys/module/nf_conntrack/parameters/hashsize", "32768"},
+      {"/proc/sys/fs/file-max", "9223372036854775807\n"},
+      {"/proc/sys/fs/nr_open", "1073741816\n"},
+      {"/proc/sys/kernel/core_pattern",
+       "|/lib/systemd/systemd-coredump %P %u %g %s %t 9223372036854775808 %h\n"},
+      {"/proc/sys/fs/protected_fifos", "1"},
+      {"/proc/sys/fs/protected_hardlinks", "1"},
+      {"/proc/sys/fs/protected_regular", "2"},
+      {"/proc/sys/fs/protected_symlinks", "1"},
+      {"/proc/sys/fs/inotify/max_user_watches", "524288"},
+      {"/proc/sys/kernel/printk", "4 4 1 7"},
+      {"/proc/sys/kernel/kptr_restrict", "1"},
+      {"/proc/sys/kernel/sysrq", "0x01b6"},
+      {"/proc/sys/vm/max_map_count", "1048576"},
+  };
+  for (const auto& [path, text] : writes) {
+    const Result<void> written = store_.write(row_of(path), text);
+    EXPECT_TRUE(written.ok()) << path << " " << text;
+  }
+}
+
+}  // namespace
+}  // namespace sysbox::fs
