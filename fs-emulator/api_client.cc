@@ -20,7 +20,7 @@ Result<varlink::Parameters> call(const std::string& socket_path, const std::stri
   if (!socket.ok()) {
     return Error(socket.error().code(),
                  join("sysbox-fs does not answer (", socket.error().message(),
-                      "): start it with 'systemctl start sysbox' or by running sysbox-fs as root"));
+                      "): start it by running sysbox-fs as root"));
   }
   return varlink::call(socket.value(), join(kInterface, ".", method), parameters, fds,
                        after(kReplyTimeout))

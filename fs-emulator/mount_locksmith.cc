@@ -91,10 +91,10 @@ Result<std::unique_ptr<MountLocksmith>> MountLocksmith::start() {
 
 Result<MountLocksmith*> MountLocksmith::instance() {
   static std::mutex mutex;
-  static std::unique_ptr<MountLocksmith> locksmith;
+  static MountLocksmith* locksmith = nullptr;  // never deleted: threads use it until the end
   const std::lock_guard lock(mutex);
-  if (!locksmith) locksmith = TRY(start());
-  return locksmith.get();
+  if (locksmith == nullptr) locksmith = TRY(start()).release();
+  return locksmith;
 }
 
 // The calling thread's directory, "/3", in the shared and in the private area.

@@ -24,7 +24,7 @@ Result<nlohmann::json> call(const std::string& socket_path, const std::string& m
     return Error(
         socket.error().code(),
         join("sysbox-mgr does not answer (", socket.error().message(),
-             "): start it with 'systemctl start sysbox' or by running sysbox-mgr as root"));
+             "): start it by running sysbox-mgr as root"));
   }
   varlink::Parameters reply = TRY(
       varlink::call(socket.value(), join(kInterface, ".", method), parameters, {}, after(timeout))

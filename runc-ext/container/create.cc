@@ -77,6 +77,13 @@ Result<std::vector<std::string>> interesting_mount_points(const OciSpec& spec) {
   return points;
 }
 
+// A daemon that refused, or is not there, has nothing to be undone; one that did not answer in
+// time may have.
+template <typename Reply>
+bool may_be_registered(const Result<Reply>& reply) {
+  return reply.ok() || reply.error().code() == ETIMEDOUT || reply.error().code() == ECONNRESET;
+}
+
 // One container in the making; what has been made is undone unless finish() is reached.
 class Creation {
  public:
@@ -165,6 +172,7 @@ class Creation {
     record_.ranges_registered = true;
     record_.emulation_registered = true;
     TRY(directory_.save(record_));
+    record_.emulation_registered = false;
     TRY(register_with_manager());
     Result<void> created = cgroup_.create();
     if (!created.ok()) {
@@ -197,7 +205,9 @@ class Creation {
     for (const OciMount& mount : plan_.spec.mounts) {
       request.own_destinations.push_back(mount.destination);
     }
-    const mgr::RegisterReply reply = TRY(manager_.register_container(request));
+    Result<mgr::RegisterReply> registered = manager_.register_container(request);
+    record_.ranges_registered = may_be_registered(registered);
+    const mgr::RegisterReply reply = TRY(std::move(registered));
     linux_part.uid_mappings = IdMap::onto(reply.uids);
     linux_part.gid_mappings = IdMap::onto(reply.gids);
     plan_.root_uid = reply.uids.first;
@@ -221,7 +231,9 @@ class Creation {
         if (!hierarchy.v2) request.cgroups[controller] = directory->second;
       }
     }
-    emulation_ = TRY(emulator_.register_container(request));
+    Result<fs::RegisterReply> registered = emulator_.register_container(request);
+    record_.emulation_registered = may_be_registered(registered);
+    emulation_ = TRY(std::move(registered));
     for (const fs::Piece& piece : emulation_.pieces) {
       const int tree =
           piece.tree == "live" ? emulation_.live_tree.get() : emulation_.static_tree.get();
@@ -332,6 +344,20 @@ Result<CreatedContainer> make_container(const RuntimeOptions& runtime, const Cre
   return creation.run();
 }
 
+namespace {
+
+// A daemon that is not there holds nothing back: sysbox-fs's sessions ended with it, and
+// sysbox-mgr notices at its start that nobody runs under the ids any more.
+Result<void> unless_down(Result<void> unregistered) {
+  if (unregistered.ok()) return unregistered;
+  const int code = unregistered.error().code();
+  if (code != ENOENT && code != ECONNREFUSED) return unregistered;
+  log::warning(unregistered.error().message());
+  return {};
+}
+
+}  // namespace
+
 Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& directory,
                                const ContainerRecord& record) {
   Result<void> first;
@@ -340,10 +366,10 @@ Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& di
   };
   note(Cgroup::from_state(record.cgroup).remove());
   if (record.emulation_registered) {
-    note(fs::Client(runtime.emulator_socket).unregister_container(record.id));
+    note(unless_down(fs::Client(runtime.emulator_socket).unregister_container(record.id)));
   }
   if (record.ranges_registered) {
-    note(mgr::Client(runtime.manager_socket).unregister_container(record.id));
+    note(unless_down(mgr::Client(runtime.manager_socket).unregister_container(record.id)));
   }
   // What could not be taken away stays on record, for another `delete`.
   if (first.ok()) note(directory.remove());

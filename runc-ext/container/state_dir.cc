@@ -196,8 +196,13 @@ Result<void> StateDir::save(const ContainerRecord& record) const {
       .in(join("save the state of container '", id_, "'"));
 }
 
+// Writable for all: the process opens it as the user that it will run as. Who may get that far is
+// decided by the directory, which is root's alone.
 Result<void> StateDir::make_exec_fifo(uid_t host_uid, gid_t host_gid) const {
-  TRY(sys::mknodat(directory_.get(), kExecFifo, S_IFIFO | 0600, 0));
+  const mode_t old_umask = ::umask(0);
+  Result<void> made = sys::mknodat(directory_.get(), kExecFifo, S_IFIFO | 0622, 0);
+  ::umask(old_umask);
+  TRY(std::move(made));
   return sys::fchownat(directory_.get(), kExecFifo, host_uid, host_gid, AT_SYMLINK_NOFOLLOW);
 }
 

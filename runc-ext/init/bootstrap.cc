@@ -75,8 +75,14 @@ Result<InitNamespaces> open_namespaces(pid_t pid) {
   // Of its children: a joined pid namespace is entered by them, and by the init itself it is the
   // same one.
   namespaces.pid = TRY(sys::open(proc + "pid", O_RDONLY));
-  namespaces.network = TRY(sys::open(proc + "net", O_RDONLY));
   return namespaces;
+}
+
+// Files below /proc/sys/net are other ones in each network namespace: the emulated pieces must be
+// bound over those that the container sees.
+Result<void> enter_network_of(pid_t pid) {
+  const UniqueFd network = TRY(sys::open(sysbox::join("/proc/", pid, "/ns/net"), O_RDONLY));
+  return sys::setns(network.get(), CLONE_NEWNET).in("enter the container's network namespace");
 }
 
 Result<void> own_mount_namespace() {
@@ -106,6 +112,7 @@ Result<void> send_mounts(Channel& init, const std::vector<UniqueFd>& mounts) {
 // The helper's life after it has told the parent about the init.
 Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent, Channel& init) {
   const InitNamespaces namespaces = TRY(open_namespaces(init_pid));
+  TRY(enter_network_of(init_pid));
   const FilesystemIdentity identity = TRY(FilesystemIdentity::assume(plan.root_uid, plan.root_gid));
   const RootDir root = TRY(assemble_rootfs(plan, namespaces));
   const std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, namespaces));
@@ -120,7 +127,6 @@ Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent
 Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to_parent) {
   auto [to_init, init_to_helper] = TRY(Channel::make_pair());
   TRY(own_mount_namespace());
-  const UniqueFd own_network = TRY(sys::open("/proc/self/ns/net", O_RDONLY));
   TRY(join_before_clone(plan));
   const pid_t init = TRY(clone_init(plan, init_to_helper, init_to_parent, to_init));
   init_to_helper.close();

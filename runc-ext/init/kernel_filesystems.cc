@@ -60,12 +60,8 @@ Result<UniqueFd> procfs_of(int pidns_fd, const OciMount& mount) {
   return finish(context.get(), mount).in("procfs");
 }
 
-Result<UniqueFd> sysfs_of(int netns_fd, const OciMount& mount) {
-  const UniqueFd own = TRY(sys::open("/proc/self/ns/net", O_RDONLY));
-  TRY(sys::setns(netns_fd, CLONE_NEWNET));
-  Result<UniqueFd> context = sys::fsopen("sysfs");
-  TRY(sys::setns(own.get(), CLONE_NEWNET));
-  const UniqueFd fs = TRY(std::move(context));
+Result<UniqueFd> new_sysfs(const OciMount& mount) {
+  const UniqueFd fs = TRY(sys::fsopen("sysfs"));
   return finish(fs.get(), mount).in("sysfs");
 }
 

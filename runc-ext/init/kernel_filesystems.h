@@ -15,8 +15,8 @@ namespace sysbox::runc {
 // is in it for one system call). Attributes: nosuid, nodev, noexec and those of the mount.
 Result<UniqueFd> procfs_of(int pidns_fd, const OciMount& mount);
 
-// A sysfs of the network namespace. The calling thread visits it for the moment.
-Result<UniqueFd> sysfs_of(int netns_fd, const OciMount& mount);
+// A sysfs of the caller's network namespace.
+Result<UniqueFd> new_sysfs(const OciMount& mount);
 
 // Any other file system that needs no device, with the mount's data options (fsopen, fsconfig,
 // fsmount). `more`: options beside the spec's own ("uid=231072"); a later one wins.

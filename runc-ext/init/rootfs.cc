@@ -34,7 +34,7 @@ Result<UniqueFd> make_on_host(const BirthPlan& plan, const OciMount& mount,
                               const InitNamespaces& namespaces) {
   if (mount.bind) return host_bind(plan, mount, namespaces.user.get());
   if (mount.type == "proc") return procfs_of(namespaces.pid.get(), mount);
-  if (mount.type == "sysfs") return sysfs_of(namespaces.network.get(), mount);
+  if (mount.type == "sysfs") return new_sysfs(mount);
   if (is_dev(mount)) return make_dev(plan, mount);
   return new_filesystem(mount, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
 }

@@ -16,7 +16,6 @@ namespace sysbox::runc {
 struct InitNamespaces {
   UniqueFd user;
   UniqueFd pid;
-  UniqueFd network;
 };
 
 // Attaches `mount_fd` at `destination` inside `root`; makes a missing place (a directory, or an
@@ -24,7 +23,9 @@ struct InitNamespaces {
 Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd);
 
 // The rootfs with shifted ids, all locked mounts, masked and read-only paths; returns its root.
-// The caller is in a private mount namespace with the container root's FilesystemIdentity.
+// The caller is in a private mount namespace and in the container's network namespace, which
+// decides what /sys/class/net and /proc/sys/net are, and has the container root's
+// FilesystemIdentity.
 Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces);
 
 // One detached mount for each free mount that the host has to make (binds, /dev), in order.

@@ -45,7 +45,7 @@ in_engine_net() { nsenter --net="/proc/$(daemon_pid dockerd)/ns/net" -- "$@"; }
 import_images() {
   docker import --change 'CMD ["/bin/sh"]' - busybox <"$(busybox_tar)" >/dev/null
   [[ ${1:-} = small ]] ||
-    docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
+    docker import --change 'CMD ["/sbin/init"]' --change 'STOPSIGNAL SIGRTMIN+3' - machine <"$(machine_tar)" >/dev/null
 }
 
 # `docker run` with the runtime under test.

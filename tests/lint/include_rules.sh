@@ -23,7 +23,8 @@ api='^(fs-emulator|mgr)/api[a-z_]*\.h$'
 
 for component in "${!may[@]}"; do
   while IFS=: read -r file line text; do
-    included=$(sed 's/.*"\(.*\)".*/\1/' <<<"$text")
+    included=${text#*\"}
+    included=${included%%\"*}
     if [[ $included != */* ]]; then
       complain "$file:$line: \"$included\": include by the path from the project's root"
     elif [[ ! $included =~ ${may[$component]} && ! ($component = @(fs-emulator|mgr) && $included =~ $api) ]]; then

@@ -126,7 +126,7 @@ TEST(ApiClient, SaysHowToStartADaemonThatIsDown) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().code(), ENOENT);
-  EXPECT_THAT(done.error().message(), HasSubstr("systemctl start sysbox"));
+  EXPECT_THAT(done.error().message(), HasSubstr("start it by running sysbox-mgr as root"));
   EXPECT_THAT(done.error().message(), HasSubstr("nobody.sock"));
 }
 

@@ -27,12 +27,13 @@ std::optional<seccomp::Notification> trapped(const std::function<long()>& call) 
   if (child == 0) {
     ours.reset();
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(90);
-    Result<UniqueFd> listener = seccomp::load_notify_filter();
-    if (!listener.ok()) ::_exit(91);
-    const int fd = listener.value().get();
+    Result<UniqueFd> loaded = seccomp::load_notify_filter();
+    if (!loaded.ok()) ::_exit(91);
+    UniqueFd listener = std::move(loaded).value();
+    const int fd = listener.get();
     MessageSocket socket(std::move(theirs));
     if (!socket.send("{}", {&fd, 1}, after(5s)).ok()) ::_exit(92);
-    listener = Result<UniqueFd>(UniqueFd());
+    listener.reset();
     errno = 0;
     const long rc = call();
     ::_exit(rc < 0 && errno == EXDEV ? 1 : 0);

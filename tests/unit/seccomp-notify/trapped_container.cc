@@ -48,13 +48,14 @@ Result<void> settle_in(const std::string& scratch) {
   if (const auto settled = settle_in(scratch); !settled.ok()) {
     die(report_fd, settled.error().message());
   }
-  Result<UniqueFd> listener = seccomp::load_notify_filter();
-  if (!listener.ok()) die(report_fd, listener.error().message());
-  const int fd = listener.value().get();
+  Result<UniqueFd> loaded = seccomp::load_notify_filter();
+  if (!loaded.ok()) die(report_fd, loaded.error().message());
+  UniqueFd listener = std::move(loaded).value();
+  const int fd = listener.get();
   if (const auto sent = socket.send("{}", {&fd, 1}, after(5s)); !sent.ok()) {
     die(report_fd, sent.error().message());
   }
-  listener = Result<UniqueFd>(UniqueFd());
+  listener.reset();
   if (const auto served = socket.receive(after(5s)); !served.ok()) {
     die(report_fd, served.error().message());
   }
