@@ -1,0 +1,84 @@
+#include "runc-ext/init/mount_plan.h"
+
+#include <gtest/gtest.h>
+
+namespace sysbox::runc {
+namespace {
+
+OciMount bind(const std::string& destination, std::uint64_t attributes = 0) {
+  OciMount mount;
+  mount.type = "bind";
+  mount.bind = true;
+  mount.source = "/host" + destination;
+  mount.destination = destination;
+  mount.attributes_set = attributes;
+  return mount;
+}
+
+OciMount filesystem(const std::string& type, const std::string& destination) {
+  OciMount mount;
+  mount.type = type;
+  mount.destination = destination;
+  return mount;
+}
+
+std::vector<std::string> places(const std::vector<OciMount>& mounts) {
+  std::vector<std::string> out;
+  for (const OciMount& mount : mounts) out.push_back(mount.destination);
+  return out;
+}
+
+using Places = std::vector<std::string>;
+
+TEST(MountPlan, LocksTheKernelsFileSystemsAndReadOnlyBinds) {
+  OciSpec spec;
+  spec.mounts = {filesystem("proc", "/proc"), filesystem("tmpfs", "/run"), bind("/rw"),
+                 bind("/ro", MOUNT_ATTR_RDONLY), filesystem("sysfs", "/sys")};
+  const MountPlan plan = plan_mounts(spec, {}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/proc", "/ro", "/sys"}));
+  EXPECT_EQ(places(plan.free), (Places{"/run", "/rw"}));
+}
+
+TEST(MountPlan, LocksWhatWouldHideALockedMount) {
+  OciSpec spec;
+  spec.mounts = {filesystem("tmpfs", "/run"), bind("/run/volume"),
+                 bind("/run/volume/secret", MOUNT_ATTR_RDONLY), bind("/run2")};
+  const MountPlan plan = plan_mounts(spec, {}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/run", "/run/volume", "/run/volume/secret"}));
+  EXPECT_EQ(places(plan.free), (Places{"/run2"}));
+}
+
+TEST(MountPlan, AMountThatComesLaterHidesOnPurpose) {
+  OciSpec spec;
+  spec.mounts = {bind("/data/ro", MOUNT_ATTR_RDONLY), filesystem("tmpfs", "/data")};
+  EXPECT_EQ(places(plan_mounts(spec, {}).value().free), (Places{"/data"}));
+}
+
+TEST(MountPlan, LocksTheParentsOfMaskedPaths) {
+  OciSpec spec;
+  spec.mounts = {filesystem("tmpfs", "/run")};
+  spec.linux_part.masked_paths = {"/run/secrets/"};
+  EXPECT_EQ(places(plan_mounts(spec, {}).value().locked), (Places{"/run"}));
+}
+
+TEST(MountPlan, LocksARecursiveBindOfADirectoryWithMountsBelow) {
+  OciSpec spec;
+  spec.mounts = {bind("/tree"), bind("/leaf")};
+  spec.mounts[0].recursive_bind = true;
+  spec.mounts[1].recursive_bind = true;
+  const MountPlan plan = plan_mounts(spec, {"/", "/host/tree/sub", "/host/leaf"}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/tree"}));
+  EXPECT_EQ(places(plan.free), (Places{"/leaf"}));
+}
+
+TEST(MountPlan, RefusesAReadOnlyBindWhereItCannotBeProtected) {
+  OciSpec spec;
+  spec.mounts = {filesystem("devpts", "/dev/pts"), bind("/dev/pts/x", MOUNT_ATTR_RDONLY)};
+  const Result<MountPlan> plan = plan_mounts(spec, {});
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().message(),
+            "mounts: '/dev/pts/x' cannot be protected below '/dev/pts', a mount of type devpts");
+}
+
+}  // namespace
+}  // namespace sysbox::runc
