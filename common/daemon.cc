@@ -41,8 +41,8 @@ Result<UniqueFd> take_instance_lock(const std::string& path) {
     Result<std::string> pid = sys::read_all(file.get(), 64);
     std::string holder = pid.ok() ? std::move(pid).value() : "";
     while (holder.ends_with('\n')) holder.pop_back();
-    return Error(EBUSY, join("already running: pid ", holder.empty() ? "unknown" : holder,
-                             " holds ", path));
+    return Error(
+        EBUSY, join("already running: pid ", holder.empty() ? "unknown" : holder, " holds ", path));
   }
   TRY(sys::ftruncate(file.get(), 0));
   TRY(sys::write_all(file.get(), join(::getpid(), "\n")).in(path));

@@ -18,9 +18,7 @@ struct IdRange {
 
   std::uint64_t end() const { return std::uint64_t{first} + count; }  // one past the last id
   bool contains(std::uint32_t id) const { return id >= first && id < end(); }
-  bool overlaps(const IdRange& other) const {
-    return first < other.end() && other.first < end();
-  }
+  bool overlaps(const IdRange& other) const { return first < other.end() && other.first < end(); }
   bool operator==(const IdRange&) const = default;
 };
 

@@ -85,8 +85,7 @@ class JsonFields {
   }
 
  private:
-  void fail_type(const std::string& path, const std::string& expected,
-                 const nlohmann::json& found);
+  void fail_type(const std::string& path, const std::string& expected, const nlohmann::json& found);
   void read(const nlohmann::json& value, const std::string& path, std::string& field);
   void read(const nlohmann::json& value, const std::string& path, bool& field);
   void read(const nlohmann::json& value, const std::string& path, double& field);
@@ -120,8 +119,7 @@ class JsonFields {
     }
   }
   template <typename T>
-  void read(const nlohmann::json& value, const std::string& path,
-            std::map<std::string, T>& field) {
+  void read(const nlohmann::json& value, const std::string& path, std::map<std::string, T>& field) {
     if (!value.is_object()) return fail_type(path, "an object", value);
     field.clear();
     for (const auto& [key, member] : value.items()) {

@@ -80,7 +80,8 @@ std::string format_line(Format format, Level level, std::string_view container,
       return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }
     case Format::kJournal:
-      return join(entry(level).priority, container.empty() ? "" : join("[", container, "] "), clean);
+      return join(entry(level).priority, container.empty() ? "" : join("[", container, "] "),
+                  clean);
     case Format::kText:
       break;
   }
@@ -90,10 +91,9 @@ std::string format_line(Format format, Level level, std::string_view container,
 
 void write(Level level, std::string_view message) {
   if (!enabled(level)) return;
-  const std::string line =
-      format_line(g_format, level, t_container != nullptr ? *t_container : "", message,
-                  std::time(nullptr)) +
-      "\n";
+  const std::string line = format_line(g_format, level, t_container != nullptr ? *t_container : "",
+                                       message, std::time(nullptr)) +
+                           "\n";
   // Nothing sensible can be done about a log that cannot be written.
   [[maybe_unused]] const ssize_t written = ::write(g_output, line.data(), line.size());
 }

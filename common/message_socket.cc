@@ -70,7 +70,9 @@ Result<void> MessageSocket::send(std::string_view text, std::span<const int> fds
   ControlBuffer control{};
   std::size_t sent = 0;
   while (sent < bytes.size()) {
-    struct iovec part {bytes.data() + sent, bytes.size() - sent};
+    struct iovec part {
+      bytes.data() + sent, bytes.size() - sent
+    };
     struct msghdr header {};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
@@ -98,7 +100,9 @@ Result<void> MessageSocket::send(std::string_view text, std::span<const int> fds
 Result<void> MessageSocket::receive_some(Deadline deadline) {
   std::array<char, 16384> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled below
   ControlBuffer control{};
-  struct iovec part {bytes.data(), bytes.size()};
+  struct iovec part {
+    bytes.data(), bytes.size()
+  };
   struct msghdr header {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;

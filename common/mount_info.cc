@@ -38,8 +38,8 @@ bool parse_number(std::string_view text, int& number) {
 Result<MountInfo> parse_mount_info_line(std::string_view line) {
   MountInfo mount;
   std::string_view rest = line;
-  const bool numbers =
-      parse_number(next_word(rest), mount.mount_id) && parse_number(next_word(rest), mount.parent_id);
+  const bool numbers = parse_number(next_word(rest), mount.mount_id) &&
+                       parse_number(next_word(rest), mount.parent_id);
   mount.device = next_word(rest);
   mount.root = without_escapes(next_word(rest));
   mount.target = without_escapes(next_word(rest));

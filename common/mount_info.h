@@ -13,10 +13,10 @@ namespace sysbox {
 struct MountInfo {
   int mount_id = 0;
   int parent_id = 0;
-  std::string device;   // "major:minor"
-  std::string root;     // of the mount, inside its file system
-  std::string target;   // as seen from the process's root
-  std::string options;  // per mount: "rw,nosuid"
+  std::string device;       // "major:minor"
+  std::string root;         // of the mount, inside its file system
+  std::string target;       // as seen from the process's root
+  std::string options;      // per mount: "rw,nosuid"
   std::string propagation;  // optional fields: "shared:1 master:2"
   std::string filesystem;
   std::string source;

@@ -75,8 +75,10 @@ class [[nodiscard]] Result {
  public:
   using Value = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -130,9 +132,9 @@ class [[nodiscard]] Result<void> {
 }  // namespace sysbox
 
 // The value of a Result, or a return of its error from the calling function. One per statement.
-#define TRY(expression)                                            \
-  __extension__({                                                  \
-    auto try_result = (expression);                                \
-    if (!try_result.ok()) return std::move(try_result).error();    \
-    std::move(try_result).value();                                 \
+#define TRY(expression)                                         \
+  __extension__({                                               \
+    auto try_result = (expression);                             \
+    if (!try_result.ok()) return std::move(try_result).error(); \
+    std::move(try_result).value();                              \
   })

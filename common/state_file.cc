@@ -9,7 +9,8 @@ namespace {
 
 Result<void> write_new_file(int dirfd, const std::string& name, std::string_view text,
                             Durability durability) {
-  const UniqueFd file = TRY(sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  const UniqueFd file =
+      TRY(sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   TRY(sys::write_all(file.get(), text).in(name));
   if (durability == Durability::kPowerLoss) TRY(sys::fsync(file.get()).in(name));
   return {};

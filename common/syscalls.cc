@@ -16,9 +16,10 @@
 namespace sysbox {
 
 int milliseconds_until(Deadline deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      deadline - std::chrono::steady_clock::now());
-  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  return static_cast<int>(
+      std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
 }
 
 namespace sys {
@@ -186,14 +187,12 @@ Result<UniqueFd> open_tree(int dirfd, const std::string& path, unsigned flags) {
                      "open_tree", path);
 }
 
-Result<void> move_mount(int from_fd, const std::string& from, int to_dirfd,
-                        const std::string& to) {
+Result<void> move_mount(int from_fd, const std::string& from, int to_dirfd, const std::string& to) {
   unsigned flags = 0;
   if (from.empty()) flags |= MOVE_MOUNT_F_EMPTY_PATH;
   if (to.empty()) flags |= MOVE_MOUNT_T_EMPTY_PATH;
-  return ok_or_error(
-      ::syscall(SYS_move_mount, from_fd, from.c_str(), to_dirfd, to.c_str(), flags),
-      "move_mount to", to);
+  return ok_or_error(::syscall(SYS_move_mount, from_fd, from.c_str(), to_dirfd, to.c_str(), flags),
+                     "move_mount to", to);
 }
 
 Result<UniqueFd> fsopen(const std::string& filesystem) {
@@ -210,8 +209,8 @@ Result<void> fsconfig_string(int fs_fd, const std::string& key, const std::strin
 }
 
 Result<void> fsconfig_flag(int fs_fd, const std::string& key) {
-  return ok_or_error(
-      ::syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0), "fsconfig", key);
+  return ok_or_error(::syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0),
+                     "fsconfig", key);
 }
 
 Result<void> fsconfig_fd(int fs_fd, const std::string& key, int fd) {
@@ -237,9 +236,8 @@ Result<void> mount_setattr(int dirfd, const std::string& path, unsigned flags,
   attr.propagation = attributes.propagation;
   attr.userns_fd = attributes.userns_fd >= 0 ? static_cast<std::uint64_t>(attributes.userns_fd) : 0;
   if (path.empty()) flags |= AT_EMPTY_PATH;
-  return ok_or_error(
-      ::syscall(SYS_mount_setattr, dirfd, path.c_str(), flags, &attr, sizeof attr),
-      "mount_setattr", path);
+  return ok_or_error(::syscall(SYS_mount_setattr, dirfd, path.c_str(), flags, &attr, sizeof attr),
+                     "mount_setattr", path);
 }
 
 Result<void> mount(const std::string& source, const std::string& target,
@@ -307,7 +305,9 @@ Result<std::pair<UniqueFd, UniqueFd>> pipe() {
 
 Result<void> wait_for(int fd, short events, Deadline deadline) {
   for (;;) {
-    struct pollfd poll_fd {fd, events, 0};
+    struct pollfd poll_fd {
+      fd, events, 0
+    };
     const int ready = ::poll(&poll_fd, 1, milliseconds_until(deadline));
     if (ready > 0) return {};
     if (ready == 0) return errno_error(ETIMEDOUT, "poll");

@@ -67,7 +67,9 @@ void Server::stop() {
 Result<void> Server::serve(int listener) {
   while (!stopping_) {
     // stop() comes with the listener's shutdown, which ends this wait.
-    struct pollfd ready {listener, POLLIN, 0};
+    struct pollfd ready {
+      listener, POLLIN, 0
+    };
     if (::poll(&ready, 1, -1) < 0) {
       if (errno == EINTR) continue;
       return last_error("poll listener");
@@ -146,22 +148,25 @@ std::string Server::answer(const std::string& text, std::vector<UniqueFd> fds,
     return dump({{"parameters", out.value().json}});
   }
   if (out.error().code() == ENOSYS && !methods_.contains(method)) {
-    return dump({{"error", "org.varlink.service.MethodNotFound"},
-                 {"parameters", {{"method", method}}}});
+    return dump(
+        {{"error", "org.varlink.service.MethodNotFound"}, {"parameters", {{"method", method}}}});
   }
   const std::string interface = method.substr(0, method.rfind('.'));
-  return dump({{"error", (interface.empty() ? "io.sysbox" : interface) + ".Failed"},
-               {"parameters", {{"errno", out.error().code()}, {"message", out.error().message()}}}});
+  return dump(
+      {{"error", (interface.empty() ? "io.sysbox" : interface) + ".Failed"},
+       {"parameters", {{"errno", out.error().code()}, {"message", out.error().message()}}}});
 }
 
-Result<Parameters> Server::introspect(const std::string& method,
-                                      const nlohmann::json& parameters) {
+Result<Parameters> Server::introspect(const std::string& method, const nlohmann::json& parameters) {
   Parameters out;
   if (method.ends_with(".GetInfo")) {
     nlohmann::json names = nlohmann::json::array({"org.varlink.service"});
     for (const auto& [name, description] : interfaces_) names.push_back(name);
-    out.json = {{"vendor", "Sysbox"},          {"product", "sysbox"}, {"version", SYSBOX_VERSION},
-                {"url", "https://varlink.org"}, {"interfaces", names}};
+    out.json = {{"vendor", "Sysbox"},
+                {"product", "sysbox"},
+                {"version", SYSBOX_VERSION},
+                {"url", "https://varlink.org"},
+                {"interfaces", names}};
     return out;
   }
   std::string name;

@@ -125,11 +125,27 @@ constexpr std::array kStatFields = {
     StatField{"total_pgmajfault", "pgmajfault", &MemoryStat::major_faults_count},
 };
 
+// Init may sit below the container's directory, in the part that is delegated to it: the longest
+// ancestor of its path that the directory's name on the host ends with.
+std::string own_part(const std::string& init_path, const std::string& directory) {
+  for (std::string part = init_path; part.size() > 1; part.erase(part.rfind('/'))) {
+    if (directory.ends_with(part)) return part;
+  }
+  return init_path;
+}
+
 }  // namespace
 
 void ContainerCgroups::learn_own_paths(const CgroupMembership& of_init) {
   const std::lock_guard lock(mutex_);
   own_paths_ = of_init;
+  for (auto& [controllers, path] : own_paths_) {
+    const auto directory = std::find_if(
+        directories_.begin(), directories_.end(), [&names = controllers](const auto& entry) {
+          return names.empty() ? entry.first.empty() : list_contains(names, entry.first);
+        });
+    if (directory != directories_.end()) path = own_part(path, directory->second);
+  }
 }
 
 // What follows the container's own path in that of the process; "" if it is no such path.

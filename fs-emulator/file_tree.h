@@ -45,10 +45,13 @@ struct NodeAttributes {
   double valid_seconds = 0;  // how long the kernel may believe them
 };
 
+// A file's text is made when it is opened, and again when it is read from the start; in between
+// it stays, so that a reader sees whole values. Files are opened with direct I/O: in FUSE's no-open
+// mode, with pages cached, a writer's raw text and a new size meet in the page cache with what
+// others read, and a mixture of two values was seen.
 class FileTree {
  public:
   explicit FileTree(const NodeList& nodes) : nodes_(nodes) {}
-  virtual ~FileTree() = default;
   FileTree(const FileTree&) = delete;
   FileTree& operator=(const FileTree&) = delete;
 
@@ -56,82 +59,32 @@ class FileTree {
   void assign(std::shared_ptr<ContainerState> container);
 
   const NodeList& nodes() const { return nodes_; }
-  Result<NodeAttributes> attributes(fuse_ino_t inode);
+  // `pid`: who asks, on the host; 0 if the kernel does not say.
+  Result<NodeAttributes> attributes(fuse_ino_t inode, int pid);
 
-  // ENOSYS: files of this tree are used without open.
-  virtual Result<std::uint64_t> open(fuse_ino_t inode, int pid) = 0;
-  virtual void release(std::uint64_t handle) = 0;
-  virtual Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
-                                   std::uint64_t offset, int pid) = 0;
+  Result<std::uint64_t> open(fuse_ino_t inode, int pid);
+  void release(std::uint64_t handle);
+  Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
+                           std::uint64_t offset, int pid);
   // `is_append`: the file was opened with O_APPEND.
-  virtual Result<void> write(fuse_ino_t inode, std::string_view bytes, std::uint64_t offset,
-                             bool is_append) = 0;
-  virtual void truncate(fuse_ino_t inode) = 0;
-
- protected:
-  virtual void fill_content(const Node& node, const ContainerState& container,
-                            NodeAttributes& attributes) = 0;
-  std::shared_ptr<ContainerState> container() const;
-  // ESTALE before a container is assigned; ENOENT for an inode that is none of ours.
-  Result<const Node*> file_of(fuse_ino_t inode) const;
-
- private:
-  const NodeList& nodes_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<ContainerState> container_;
-};
-
-// Settings and masks: no open, cached by the kernel, true sizes.
-class StaticTree : public FileTree {
- public:
-  StaticTree() : FileTree(NodeList::of_static_tree()) {}
-
-  Result<std::uint64_t> open(fuse_ino_t inode, int pid) override;
-  void release(std::uint64_t /*handle*/) override {}
-  Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
-                           std::uint64_t offset, int pid) override;
-  Result<void> write(fuse_ino_t inode, std::string_view bytes, std::uint64_t offset,
-                     bool is_append) override;
-  void truncate(fuse_ino_t inode) override;
-
- protected:
-  void fill_content(const Node& node, const ContainerState& container,
-                    NodeAttributes& attributes) override;
-
- private:
-  void mark_hot(fuse_ino_t inode);
-
-  std::mutex mutex_;
-  // Files that somebody is writing: until when (boot time) the kernel must not trust its cache.
-  std::map<fuse_ino_t, std::uint64_t> hot_until_ns_;
-  std::uint64_t hot_readings_ = 0;
-};
-
-// Files whose text is made when they are opened, and again when they are read from the start.
-class LiveTree : public FileTree {
- public:
-  LiveTree() : FileTree(NodeList::of_live_tree()) {}
-
-  Result<std::uint64_t> open(fuse_ino_t inode, int pid) override;
-  void release(std::uint64_t handle) override;
-  Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
-                           std::uint64_t offset, int pid) override;
-  Result<void> write(fuse_ino_t inode, std::string_view bytes, std::uint64_t offset,
-                     bool is_append) override;
-  void truncate(fuse_ino_t /*inode*/) override {}
-
- protected:
-  void fill_content(const Node& node, const ContainerState& container,
-                    NodeAttributes& attributes) override;
+  Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
+                     std::uint64_t offset, bool is_append);
 
  private:
   struct OpenFile {
     std::string text;
-    bool was_read = false;
+    bool is_stale = false;  // made anew at the next read from the start
   };
-  Result<std::string> make_text(fuse_ino_t inode, int pid) const;
 
-  std::mutex mutex_;
+  std::shared_ptr<ContainerState> container() const;
+  // ENOENT for an inode that is none of ours.
+  Result<const Node*> file_of(fuse_ino_t inode) const;
+  // ESTALE before a container is assigned.
+  Result<std::string> make_text(const Node& node, int pid) const;
+
+  const NodeList& nodes_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<ContainerState> container_;
   std::map<std::uint64_t, OpenFile> open_files_;
   std::size_t open_bytes_ = 0;
   std::uint64_t next_handle_ = 1;

@@ -19,7 +19,7 @@ FileTree& tree_of(fuse_req_t request) {
   return *static_cast<FileTree*>(fuse_req_userdata(request));
 }
 
-// ENOSYS is how no-open mode is agreed upon; an error of ours is the caller's to see, not to log.
+// An error of ours is the caller's to see, not to log.
 void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, error.code()); }
 
 void on_init(void* /*tree*/, struct fuse_conn_info* connection) noexcept {
@@ -30,12 +30,10 @@ void on_init(void* /*tree*/, struct fuse_conn_info* connection) noexcept {
       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS;
   connection->want &= ~kUnwanted;
-  // A changed time of change drops what is cached of a file.
-  connection->want |= connection->capable & FUSE_CAP_AUTO_INVAL_DATA;
 }
 
-Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode) {
-  const NodeAttributes attributes = TRY(tree.attributes(inode));
+Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode, int pid) {
+  const NodeAttributes attributes = TRY(tree.attributes(inode, pid));
   struct fuse_entry_param entry {};
   entry.ino = inode;
   entry.attr = attributes.stat;
@@ -44,20 +42,22 @@ Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode) {
   return entry;
 }
 
-Result<struct fuse_entry_param> look_up(FileTree& tree, fuse_ino_t parent, const char* name) {
+Result<struct fuse_entry_param> look_up(FileTree& tree, fuse_ino_t parent, const char* name,
+                                        int pid) {
   const std::optional<fuse_ino_t> inode = tree.nodes().inode_of(name);
   if (parent != FUSE_ROOT_ID || !inode) return errno_error(ENOENT, name);
-  return entry_of(tree, *inode);
+  return entry_of(tree, *inode, pid);
 }
 
 void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) noexcept {
-  const auto entry = look_up(tree_of(request), parent, name);
+  const auto entry = look_up(tree_of(request), parent, name, fuse_req_ctx(request)->pid);
   if (!entry.ok()) return reply_error(request, entry.error());
   fuse_reply_entry(request, &entry.value());
 }
 
 void reply_attributes(fuse_req_t request, fuse_ino_t inode) {
-  const Result<NodeAttributes> attributes = tree_of(request).attributes(inode);
+  const Result<NodeAttributes> attributes =
+      tree_of(request).attributes(inode, fuse_req_ctx(request)->pid);
   if (!attributes.ok()) return reply_error(request, attributes.error());
   fuse_reply_attr(request, &attributes.value().stat, attributes.value().valid_seconds);
 }
@@ -74,7 +74,6 @@ void on_setattr(fuse_req_t request, fuse_ino_t inode, struct stat* /*wanted*/, i
   if ((to_set & FUSE_SET_ATTR_SIZE) == 0 || (to_set & ~kSizeAndItsTimes) != 0) {
     return static_cast<void>(fuse_reply_err(request, EPERM));
   }
-  tree_of(request).truncate(inode);
   reply_attributes(request, inode);
 }
 
@@ -93,9 +92,8 @@ void on_release(fuse_req_t request, fuse_ino_t /*inode*/, struct fuse_file_info*
 
 void on_read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
              struct fuse_file_info* file) noexcept {
-  const Result<std::string> bytes =
-      tree_of(request).read(inode, file != nullptr ? file->fh : 0, size,
-                            static_cast<std::uint64_t>(offset), fuse_req_ctx(request)->pid);
+  const Result<std::string> bytes = tree_of(request).read(
+      inode, file->fh, size, static_cast<std::uint64_t>(offset), fuse_req_ctx(request)->pid);
   if (!bytes.ok()) return reply_error(request, bytes.error());
   fuse_reply_buf(request, bytes.value().data(), bytes.value().size());
 }
@@ -103,7 +101,7 @@ void on_read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offse
 void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size_t size,
               off_t offset, struct fuse_file_info* file) noexcept {
   const Result<void> written =
-      tree_of(request).write(inode, std::string_view(bytes, size),
+      tree_of(request).write(inode, file->fh, std::string_view(bytes, size),
                              static_cast<std::uint64_t>(offset), (file->flags & O_APPEND) != 0);
   if (!written.ok()) return reply_error(request, written.error());
   fuse_reply_write(request, size);
@@ -124,7 +122,7 @@ Result<std::string> list(fuse_req_t request, fuse_ino_t directory, std::size_t s
     const fuse_ino_t inode =
         is_dot ? directory : NodeList::kFirstInode + static_cast<fuse_ino_t>(i - kDots.size());
     const char* name = is_dot ? kDots[i] : tree.nodes().find(inode)->name.c_str();
-    struct fuse_entry_param entry = TRY(entry_of(tree, inode));
+    struct fuse_entry_param entry = TRY(entry_of(tree, inode, fuse_req_ctx(request)->pid));
     if (is_dot) entry.ino = 0;  // no lookup of these
     const auto next = static_cast<off_t>(i + 1);
     const std::size_t room = size - used;

@@ -42,8 +42,9 @@ SpareSessions::~SpareSessions() {
 
 Result<SessionPair> SpareSessions::open_pair() {
   SessionPair pair;
-  pair.static_session = TRY(FuseSession::open(std::make_unique<StaticTree>()));
-  pair.live_session = TRY(FuseSession::open(std::make_unique<LiveTree>()));
+  pair.static_session =
+      TRY(FuseSession::open(std::make_unique<FileTree>(NodeList::of_static_tree())));
+  pair.live_session = TRY(FuseSession::open(std::make_unique<FileTree>(NodeList::of_live_tree())));
   TRY(loop_.add(pair.static_session));
   Result<void> added = loop_.add(pair.live_session);
   if (!added.ok()) {

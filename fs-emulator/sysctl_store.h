@@ -2,7 +2,6 @@
 
 // The values of a container's own settings. Only what it has written takes memory.
 
-#include <ctime>
 #include <map>
 #include <mutex>
 #include <string>
@@ -15,21 +14,14 @@
 
 namespace sysbox::fs {
 
-// What a file holds and when that changed: different contents have different times, which is how
-// the kernel's page cache learns of a change.
-struct SysctlValue {
-  std::string text;
-  struct timespec changed {};
-};
-
 // The values of a container that has written none; read once, shared by all.
 class SysctlDefaults {
  public:
   explicit SysctlDefaults(const HostFiles& host);
-  const SysctlValue& value(std::size_t index) const { return values_[index]; }
+  const std::string& value(std::size_t index) const { return values_[index]; }
 
  private:
-  std::vector<SysctlValue> values_;
+  std::vector<std::string> values_;
 };
 
 // An index is that of the row in sysctls().
@@ -37,16 +29,15 @@ class SysctlStore {
  public:
   explicit SysctlStore(const SysctlDefaults& defaults) : defaults_(defaults) {}
 
-  SysctlValue value(std::size_t index) const;
+  std::string value(std::size_t index) const;
   Result<void> write(std::size_t index, std::string_view written);
 
  private:
-  const SysctlValue& current(std::size_t index) const;
-  void store(std::size_t index, std::string text);
+  const std::string& current(std::size_t index) const;
 
   const SysctlDefaults& defaults_;
   mutable std::mutex mutex_;
-  std::map<std::size_t, SysctlValue> written_;
+  std::map<std::size_t, std::string> written_;
 };
 
 }  // namespace sysbox::fs

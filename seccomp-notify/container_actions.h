@@ -17,7 +17,6 @@ namespace sysbox::seccomp {
 
 // The namespaces a mount is made for: descriptors of /proc/PID/ns/* of the calling task.
 struct TargetNamespaces {
-  int user_fd = -1;  // of the caller's mount namespace's owner, for locking
   int pid_fd = -1;
   int net_fd = -1;
 };
@@ -37,7 +36,7 @@ class ContainerActions {
   virtual const std::string& container_id() const = 0;
 
   // A detached procfs of the pid namespace with the container's emulated pieces over it, the
-  // pieces locked for `target.user_fd`: whoever owns that user namespace cannot take them off.
+  // pieces locked: whoever gets the tree can unmount it as a whole but not take them off.
   // EINVAL for an option that procfs does not know.
   virtual Result<UniqueFd> procfs_with_pieces(const TargetNamespaces& target,
                                               const NewMount& mount) = 0;

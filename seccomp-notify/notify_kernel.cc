@@ -8,12 +8,23 @@
 #include <algorithm>
 #include <vector>
 
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
 namespace sysbox::seccomp {
 namespace {
 
 class RealNotifyKernel : public NotifyKernel {
  public:
   explicit RealNotifyKernel(const struct seccomp_notif_sizes& sizes) : sizes_(sizes) {}
+
+  void prepare(int listener) override {
+    // Caller and worker take turns: waking the other on the same CPU spares waking another CPU,
+    // 15 against 45 us for a whole call on a virtual machine. Linux 6.6; a hint only.
+    ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  }
 
   Result<Notification> receive(int listener) override {
     // The kernel writes as much as it knows, which may be more than our headers do; it wants

@@ -26,6 +26,8 @@ class NotifyKernel {
  public:
   virtual ~NotifyKernel() = default;
 
+  // To be called once for a new listener.
+  virtual void prepare(int /*listener*/) {}
   // Waits for the next call. ENOENT: its caller was killed before we came.
   virtual Result<Notification> receive(int listener) = 0;
   // False once the caller was killed, or its call was answered: its pid may be another's by then.

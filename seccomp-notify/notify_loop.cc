@@ -364,6 +364,7 @@ Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions
   TRY(start_locked());
   const auto listener = std::make_shared<Listener>();
   listener->fd = std::move(fd);
+  kernel_->prepare(listener->fd.get());
   listener->key = next_key_++;
   listener->actions = std::move(actions);
   const std::string& id = listener->actions->container_id();

@@ -41,10 +41,10 @@ Result<void> set_thread_capabilities(std::uint64_t permitted, std::uint64_t effe
     _LINUX_CAPABILITY_VERSION_3, 0
   };
   CapabilityData data{};
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    data[i].permitted = static_cast<std::uint32_t>(permitted >> (32 * i));
-    data[i].effective = static_cast<std::uint32_t>(effective >> (32 * i));
-  }
+  data[0].permitted = static_cast<std::uint32_t>(permitted);
+  data[0].effective = static_cast<std::uint32_t>(effective);
+  data[1].permitted = static_cast<std::uint32_t>(permitted >> 32);
+  data[1].effective = static_cast<std::uint32_t>(effective >> 32);
   if (::syscall(SYS_capset, &header, data.data()) != 0) return last_error("capset");
   return {};
 }
@@ -141,10 +141,11 @@ Result<Visitor> Visitor::start(const HostView& host) {
   visitor.own_descriptors_ =
       TRY(sys::openat(host.proc.get(), "thread-self/fd", O_PATH | O_DIRECTORY));
   const CapabilityData capabilities = TRY(get_thread_capabilities());
-  for (std::size_t i = 0; i < capabilities.size(); ++i) {
-    visitor.own_.effective_capabilities |= std::uint64_t{capabilities[i].effective} << (32 * i);
-    visitor.permitted_capabilities_ |= std::uint64_t{capabilities[i].permitted} << (32 * i);
-  }
+  const auto whole = [](std::uint32_t low, std::uint32_t high) {
+    return low | (std::uint64_t{high} << 32);
+  };
+  visitor.own_.effective_capabilities = whole(capabilities[0].effective, capabilities[1].effective);
+  visitor.permitted_capabilities_ = whole(capabilities[0].permitted, capabilities[1].permitted);
   visitor.own_.filesystem_uid = static_cast<uid_t>(::setfsuid(kUnchanged));
   visitor.own_.filesystem_gid = static_cast<gid_t>(::setfsgid(kUnchanged));
   const int count = ::getgroups(0, nullptr);

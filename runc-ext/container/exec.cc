@@ -57,10 +57,10 @@ class Execution {
 
  private:
   Result<void> join() {
-    plan_.cgroup_entrance =
-        TRY(Cgroup::from_state(record_.cgroup).open_entrance(record_.init_pid));
+    plan_.cgroup_entrance = TRY(Cgroup::from_state(record_.cgroup).open_entrance(record_.init_pid));
     joining_ = TRY(start_joining(plan_));
-    const StepMessage child = TRY(joining_.joiner_channel.expect(Step::kChild, "the joining process"));
+    const StepMessage child =
+        TRY(joining_.joiner_channel.expect(Step::kChild, "the joining process"));
     pid_ = static_cast<pid_t>(child.number);
     return {};
   }
@@ -74,7 +74,7 @@ class Execution {
       const auto gid = record_.gid_map.to_host(process.user.gid);
       if (!uid || !gid) {
         return Error(EINVAL, sysbox::join("process.user: ", process.user.uid, ":", process.user.gid,
-                                  " is not mapped in the container"));
+                                          " is not mapped in the container"));
       }
       give_stdio_to(*uid, *gid);
     }

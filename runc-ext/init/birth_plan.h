@@ -23,14 +23,14 @@ struct BirthPlan {
   gid_t root_gid = 0;
   std::optional<OverlayLayers> overlay;  // of the rootfs
   MountPlan mounts;
-  std::vector<MountPiece> proc_pieces;   // borrow descriptors of the registration
+  std::vector<MountPiece> proc_pieces;  // borrow descriptors of the registration
   std::vector<MountPiece> sysfs_pieces;
   CgroupHost cgroup_host;
   CgroupState cgroup;
   CgroupEntrance cgroup_entrance;
-  OciState state;  // for the hooks that run inside
+  OciState state;      // for the hooks that run inside
   UniqueFd exec_fifo;  // O_PATH; the FIFO that holds init back
-  int lock_fd = -1;  // the container's lock: a child that kept it open would hold it
+  int lock_fd = -1;    // the container's lock: a child that kept it open would hold it
   int preserve_fds = 0;
   bool new_keyring = true;
 };

@@ -29,7 +29,8 @@ const OciNamespace* joined(const BirthPlan& plan, NamespaceType type) {
 Result<void> join(const OciNamespace& space) {
   const NamespaceInfo& info = namespace_info(space.type);
   const UniqueFd fd = TRY(sys::open(space.path, O_RDONLY));
-  return sys::setns(fd.get(), info.clone_flag).in(sysbox::join("join ", info.oci_name, " namespace '", space.path, "'"));
+  return sys::setns(fd.get(), info.clone_flag)
+      .in(sysbox::join("join ", info.oci_name, " namespace '", space.path, "'"));
 }
 
 std::uint64_t clone_flags(const BirthPlan& plan) {
@@ -96,8 +97,8 @@ Result<void> own_mount_namespace() {
 // Joins what the init must be born into. Network before user: an engine's network namespace may
 // belong to the host's user namespace, and entering it needs the host's root.
 Result<void> join_before_clone(const BirthPlan& plan) {
-  for (const NamespaceType type : {NamespaceType::kNetwork, NamespaceType::kIpc,
-                                   NamespaceType::kUts, NamespaceType::kPid}) {
+  for (const NamespaceType type :
+       {NamespaceType::kNetwork, NamespaceType::kIpc, NamespaceType::kUts, NamespaceType::kPid}) {
     if (const OciNamespace* space = joined(plan, type)) TRY(join(*space));
   }
   return {};

@@ -17,7 +17,7 @@
 namespace sysbox::runc {
 
 struct Birth {
-  pid_t helper = -1;       // a child to be reaped; ends by itself
+  pid_t helper = -1;  // a child to be reaped; ends by itself
   Channel helper_channel;
   Channel init_channel;
 };

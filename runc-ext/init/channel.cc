@@ -23,8 +23,8 @@ union Control {
 
 Result<void> send_packet(int socket, Header header, std::string_view text,
                          std::span<const int> fds) {
-  std::array<struct iovec, 2> parts{{{&header, sizeof header},
-                                     {const_cast<char*>(text.data()), text.size()}}};
+  std::array<struct iovec, 2> parts{
+      {{&header, sizeof header}, {const_cast<char*>(text.data()), text.size()}}};
   Control control{};
   struct msghdr message {};
   message.msg_iov = parts.data();

@@ -15,16 +15,16 @@
 namespace sysbox::runc {
 
 enum class Step : std::uint8_t {
-  kFailed,     // text: the error; ends everything
-  kChild,      // helper → parent: number = init's pid on the host
-  kGo,         // the step before is done, go on
-  kHooks,      // helper → parent: mounts are there, the old root too: run the hooks
-  kMounts,     // helper → init: descriptors of detached mounts, in the plan's order
-  kPivoted,    // helper → init and parent: the root file system is in place
-  kPrepared,   // init → parent: all mounts are in place
-  kConsole,    // init → parent: the pseudo-terminal's master
-  kListener,   // init → parent: the seccomp listener
-  kReady,      // init → parent: waits to be started, or is about to execve
+  kFailed,    // text: the error; ends everything
+  kChild,     // helper → parent: number = init's pid on the host
+  kGo,        // the step before is done, go on
+  kHooks,     // helper → parent: mounts are there, the old root too: run the hooks
+  kMounts,    // helper → init: descriptors of detached mounts, in the plan's order
+  kPivoted,   // helper → init and parent: the root file system is in place
+  kPrepared,  // init → parent: all mounts are in place
+  kConsole,   // init → parent: the pseudo-terminal's master
+  kListener,  // init → parent: the seccomp listener
+  kReady,     // init → parent: waits to be started, or is about to execve
 };
 
 struct StepMessage {

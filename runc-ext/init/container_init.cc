@@ -77,9 +77,9 @@ Result<void> set_sysctls(const OciSpec& spec) {
   for (const auto& [name, value] : spec.linux_part.sysctl) {
     std::string path = name;
     for (char& c : path) c = c == '.' ? '/' : c;
-    const UniqueFd file = TRY(sys::openat2(sysctls.get(), path, O_WRONLY,
-                                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-                                  .in("linux.sysctl"));
+    const UniqueFd file =
+        TRY(sys::openat2(sysctls.get(), path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+                .in("linux.sysctl"));
     TRY(sys::write_all(file.get(), value).in(join("linux.sysctl ", name, "=", value)));
   }
   return {};
@@ -103,7 +103,7 @@ Result<void> run_inner_hooks(const std::vector<OciHook>& hooks, const BirthPlan&
 Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
   TRY(helper.expect(Step::kGo, "the mount helper"));
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
-                                                                         : BornInLeaf::kNo));
+                                                                           : BornInLeaf::kNo));
   TRY(join_user_namespace(plan));
   TRY(become_container_root());
   TRY(helper.expect(Step::kHooks, "the mount helper"));

@@ -37,8 +37,8 @@ struct Link {
 };
 // config-linux.md#default-devices, runtime-linux.md#dev-symbolic-links
 constexpr std::array kLinks = {
-    Link{"ptmx", "pts/ptmx"},        Link{"fd", "/proc/self/fd"},
-    Link{"stdin", "/proc/self/fd/0"}, Link{"stdout", "/proc/self/fd/1"},
+    Link{"ptmx", "pts/ptmx"},          Link{"fd", "/proc/self/fd"},
+    Link{"stdin", "/proc/self/fd/0"},  Link{"stdout", "/proc/self/fd/1"},
     Link{"stderr", "/proc/self/fd/2"}, Link{"core", "/proc/kcore"},
 };
 
@@ -79,8 +79,8 @@ Result<void> make_spec_device(const RootDir& dev, const BirthPlan& plan, const O
 Result<UniqueFd> make_dev(const BirthPlan& plan, const OciMount& mount) {
   OciMount tmpfs = mount;
   tmpfs.source = "tmpfs";
-  UniqueFd mounted = TRY(new_filesystem(
-      tmpfs, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)}));
+  UniqueFd mounted =
+      TRY(new_filesystem(tmpfs, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)}));
   const RootDir dev(TRY(sys::open_tree(mounted.get(), "", 0)));
   const mode_t old_umask = ::umask(0);
   const auto fill = [&]() -> Result<void> {

@@ -10,7 +10,9 @@
 namespace sysbox::runc {
 
 Result<void> raise_effective_capabilities() {
-  struct __user_cap_header_struct header {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_header_struct header {
+    _LINUX_CAPABILITY_VERSION_3, 0
+  };
   std::array<struct __user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
   if (::syscall(SYS_capget, &header, sets.data()) != 0) return last_error("capget");
   for (auto& set : sets) set.effective = set.permitted;

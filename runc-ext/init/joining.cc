@@ -50,7 +50,7 @@ Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
 
 Result<void> run_joiner(const JoinPlan& plan, Channel& parent, Channel& process_to_parent) {
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
-                                                                         : BornInLeaf::kNo));
+                                                                           : BornInLeaf::kNo));
   // Nobody inside may look into this process while it still holds what is the host's.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   TRY(enter_namespaces(plan.init_pidfd.get()).in("join the container"));

@@ -29,9 +29,9 @@ struct Joining {
 };
 
 // Forks the joiner, which enters the container's cgroups and all namespaces of its init, and
-// clones the process from within, as a child of the caller. joiner_channel: kChild (pid on the host).
-// process_channel: caller: kGo (attributes set from outside) … [kConsole], kListener, kReady …
-// caller: kGo … end (execve) or kFailed.
+// clones the process from within, as a child of the caller. joiner_channel: kChild (pid on the
+// host). process_channel: caller: kGo (attributes set from outside) … [kConsole], kListener, kReady
+// … caller: kGo … end (execve) or kFailed.
 Result<Joining> start_joining(const JoinPlan& plan);
 
 }  // namespace sysbox::runc

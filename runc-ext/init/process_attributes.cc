@@ -19,7 +19,9 @@ namespace sysbox::runc {
 namespace {
 
 Result<void> apply_rlimit(pid_t pid, const OciRlimit& limit) {
-  struct rlimit wanted {limit.soft, limit.hard};
+  struct rlimit wanted {
+    limit.soft, limit.hard
+  };
   const auto which = static_cast<__rlimit_resource>(limit.resource);
   if (::prlimit(pid, which, &wanted, nullptr) == 0) return {};
   if (errno != EPERM) return last_error("set ", limit.name);
@@ -52,8 +54,9 @@ Result<void> apply_oom_score_adj(pid_t pid, int oom_score_adj) {
   const Result<void> written = sys::write_file(path, std::to_string(oom_score_adj));
   if (written.ok()) return {};
   if (written.error().code() != EACCES && written.error().code() != EPERM) return written.error();
-  log::warning("process.oomScoreAdj ", oom_score_adj,
-               " is lower than this host lets us set (no CAP_SYS_RESOURCE), keeping the current one");
+  log::warning(
+      "process.oomScoreAdj ", oom_score_adj,
+      " is lower than this host lets us set (no CAP_SYS_RESOURCE), keeping the current one");
   return {};
 }
 
@@ -108,8 +111,11 @@ Result<void> drop_bounding_capabilities(const OciCapabilities& capabilities) {
 }
 
 Result<void> take_capabilities(const OciCapabilities& capabilities) {
-  struct __user_cap_header_struct header {_LINUX_CAPABILITY_VERSION_3, 0};
-  const std::uint64_t known = (std::uint64_t{1} << static_cast<unsigned>(kernel_capability_count())) - 1;
+  struct __user_cap_header_struct header {
+    _LINUX_CAPABILITY_VERSION_3, 0
+  };
+  const std::uint64_t known =
+      (std::uint64_t{1} << static_cast<unsigned>(kernel_capability_count())) - 1;
   CapabilityWords words{};
   for (std::size_t i = 0; i < words.size(); ++i) {
     words[i].effective = word(capabilities.effective & known, i);

@@ -18,9 +18,9 @@ bool is_dev(const OciMount& mount) {
 }
 
 Result<UniqueFd> host_bind(const BirthPlan& plan, const OciMount& mount, int userns_fd) {
-  ShiftedMount shifted = TRY(clone_shifted(
-      mount.source, mount.recursive_bind ? Recursion::kWhole : Recursion::kTop, userns_fd,
-      plan.spec.linux_part.uid_mappings));
+  ShiftedMount shifted =
+      TRY(clone_shifted(mount.source, mount.recursive_bind ? Recursion::kWhole : Recursion::kTop,
+                        userns_fd, plan.spec.linux_part.uid_mappings));
   if (!shifted.unmapped_reason.empty()) {
     log::warning("mount '", mount.destination, "': ", shifted.unmapped_reason,
                  ", its files show as nobody's");
@@ -117,8 +117,8 @@ Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) 
     if (mount.bind) {
       is_directory = S_ISDIR(TRY(sys::fstatat(AT_FDCWD, mount.source)).st_mode);
     }
-    const Result<UniqueFd> place = is_directory ? root.make_directories(mount.destination)
-                                                : root.make_file(mount.destination);
+    const Result<UniqueFd> place =
+        is_directory ? root.make_directories(mount.destination) : root.make_file(mount.destination);
     // Below a mount that is yet to come the place is made by init.
     if (!place.ok() && place.error().code() != EROFS && place.error().code() != EACCES) {
       return place.error();
@@ -131,9 +131,9 @@ Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) 
 
 Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd) {
   const bool is_directory = S_ISDIR(TRY(sys::fstat(mount_fd)).st_mode);
-  const UniqueFd target = TRY((is_directory ? root.make_directories(destination)
-                                            : root.make_file(destination))
-                                  .in(join("mount point '", destination, "'")));
+  const UniqueFd target =
+      TRY((is_directory ? root.make_directories(destination) : root.make_file(destination))
+              .in(join("mount point '", destination, "'")));
   return sys::move_mount(mount_fd, "", target.get(), "").in(join("mount '", destination, "'"));
 }
 
@@ -143,7 +143,8 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
   TRY(sys::move_mount(rootfs.get(), "", place.get(), ""));
   RootDir root(TRY(sys::open_tree(rootfs.get(), "", 0)));
   for (const OciMount& mount : plan.mounts.locked) {
-    TRY(make_locked_mount(plan, root, mount, namespaces).in(join("mount '", mount.destination, "'")));
+    TRY(make_locked_mount(plan, root, mount, namespaces)
+            .in(join("mount '", mount.destination, "'")));
   }
   for (const std::string& path : plan.spec.linux_part.masked_paths) {
     TRY(mask_path(root, path).in(join("masked path '", path, "'")));
@@ -167,8 +168,8 @@ Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
   std::vector<UniqueFd> mounts;
   for (const OciMount& mount : plan.mounts.free) {
     if (!is_made_by_host(mount)) continue;
-    mounts.push_back(TRY(make_on_host(plan, mount, namespaces)
-                             .in(join("mount '", mount.destination, "'"))));
+    mounts.push_back(
+        TRY(make_on_host(plan, mount, namespaces).in(join("mount '", mount.destination, "'"))));
   }
   return mounts;
 }

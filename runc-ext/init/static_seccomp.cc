@@ -36,9 +36,12 @@ struct Operator {
   enum scmp_compare value;
 };
 constexpr std::array kOperators = {
-    Operator{"SCMP_CMP_NE", SCMP_CMP_NE}, Operator{"SCMP_CMP_LT", SCMP_CMP_LT},
-    Operator{"SCMP_CMP_LE", SCMP_CMP_LE}, Operator{"SCMP_CMP_EQ", SCMP_CMP_EQ},
-    Operator{"SCMP_CMP_GE", SCMP_CMP_GE}, Operator{"SCMP_CMP_GT", SCMP_CMP_GT},
+    Operator{"SCMP_CMP_NE", SCMP_CMP_NE},
+    Operator{"SCMP_CMP_LT", SCMP_CMP_LT},
+    Operator{"SCMP_CMP_LE", SCMP_CMP_LE},
+    Operator{"SCMP_CMP_EQ", SCMP_CMP_EQ},
+    Operator{"SCMP_CMP_GE", SCMP_CMP_GE},
+    Operator{"SCMP_CMP_GT", SCMP_CMP_GT},
     Operator{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
@@ -57,7 +60,8 @@ Result<void> add_architectures(scmp_filter_ctx context, const OciSeccomp& profil
       short_name += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
     }
     const std::uint32_t arch = seccomp_arch_resolve_name(short_name.c_str());
-    if (arch == 0) return Error(EINVAL, join("linux.seccomp: architecture '", name, "' is unknown"));
+    if (arch == 0)
+      return Error(EINVAL, join("linux.seccomp: architecture '", name, "' is unknown"));
     const int rc = seccomp_arch_add(context, arch);
     if (rc != 0 && rc != -EEXIST) return errno_error(-rc, "linux.seccomp: add ", name);
   }
@@ -83,9 +87,8 @@ Result<void> add_rule(scmp_filter_ctx context, const OciSeccompRule& rule, const
     }
     return {};
   }
-  const int rc = seccomp_rule_add_array(context, action, number,
-                                        static_cast<unsigned>(comparisons.size()),
-                                        comparisons.data());
+  const int rc = seccomp_rule_add_array(
+      context, action, number, static_cast<unsigned>(comparisons.size()), comparisons.data());
   if (rc != 0 && rc != -EEXIST) return errno_error(-rc, "linux.seccomp: rule for ", name);
   return {};
 }

@@ -21,9 +21,8 @@ Result<ShiftedMount> clone_shifted(const std::string& path_on_host, Recursion re
     mapped = sys::mount_setattr(shifted.mount.get(), "", 0, attributes);
   }
   if (!mapped.ok()) {
-    shifted.unmapped_reason =
-        join("the file system of '", path_on_host, "' cannot be id-mapped (",
-             errno_text(mapped.error().code()), ")");
+    shifted.unmapped_reason = join("the file system of '", path_on_host, "' cannot be id-mapped (",
+                                   errno_text(mapped.error().code()), ")");
   }
   return shifted;
 }

@@ -14,7 +14,7 @@ namespace sysbox::runc {
 enum class Recursion { kTop, kWhole };
 
 struct ShiftedMount {
-  UniqueFd mount;       // detached
+  UniqueFd mount;  // detached
   // Why the ids could not be mapped, when the source is shown as it is; empty if all is well.
   std::string unmapped_reason;
 };

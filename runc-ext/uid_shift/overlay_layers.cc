@@ -89,7 +89,8 @@ Result<UniqueFd> mount_in_scratch(const OverlayLayers& layers, int userns_fd) {
     return Error(E2BIG, join("overlay of ", layers.lower.size(), " layers: options too long"));
   }
   TRY(sys::mkdirat(AT_FDCWD, "merged", 0700));
-  TRY(sys::mount("overlay", "merged", "overlay", 0, data).in(join("id-mapped overlay (", data, ")")));
+  TRY(sys::mount("overlay", "merged", "overlay", 0, data)
+          .in(join("id-mapped overlay (", data, ")")));
   return sys::open_tree(AT_FDCWD, "merged", OPEN_TREE_CLONE);
 }
 

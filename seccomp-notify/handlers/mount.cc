@@ -85,7 +85,6 @@ Result<bool> may_mount_anew(const Caller& caller, int subject_namespace_fd) {
 Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& caller,
                        int subject_namespace_fd, const std::string& options, std::uint64_t flags) {
   TargetNamespaces target;
-  target.user_fd = caller.mount_owner.get();
   NewMount mount;
   mount.access_time = access_time_attributes(flags);
   UniqueFd tree;

@@ -5,7 +5,7 @@
 load ../lib/suite
 
 setup_file() {
-  export BATS_TEST_TIMEOUT=120
+  export BATS_TEST_TIMEOUT=$((120 * SLOWER))
   suite_start emulation
   daemons_start
   start_idle limited '.linux.resources = {memory: {limit: 134217728, swap: 134217728},

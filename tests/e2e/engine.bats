@@ -9,7 +9,7 @@ fetch='for i in {1..100}; do { exec 5<>"/dev/tcp/$1/$2"; } 2>/dev/null && break;
   printf "GET / HTTP/1.0\r\n\r\n" >&5; cat <&5'
 
 setup_file() {
-  export BATS_TEST_TIMEOUT=240
+  export BATS_TEST_TIMEOUT=$((240 * SLOWER))
   suite_start engine
   daemons_start
   engine_start

@@ -45,11 +45,11 @@ in_engine_net() { nsenter --net="/proc/$(daemon_pid dockerd)/ns/net" -- "$@"; }
 import_images() {
   docker import --change 'CMD ["/bin/sh"]' - busybox <"$(busybox_tar)" >/dev/null
   [[ ${1:-} = small ]] ||
-    docker import --change 'CMD ["/sbin/init"]' --change 'STOPSIGNAL SIGRTMIN+3' - machine <"$(machine_tar)" >/dev/null
+    docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
 }
 
 # `docker run` with the runtime under test.
-drun() { timeout "${DRUN_TIMEOUT:-60}" env PATH="$ENGINE_PATH" docker run --runtime=sysbox-runc "$@" 3>&- 4>&-; }
+drun() { timeout $((60 * SLOWER)) env PATH="$ENGINE_PATH" docker run --runtime=sysbox-runc "$@" 3>&- 4>&-; }
 dexec() { docker exec "$@"; }
 init_pid() { docker inspect --format '{{.State.Pid}}' "$1"; }
 host_uid() { awk 'NR == 1 { print $2 }' "/proc/$(init_pid "$1")/uid_map"; }
@@ -59,9 +59,9 @@ systemd_is_up() { [[ $(docker exec "$1" systemctl is-system-running 2>/dev/null)
 need_machine() { # NAME [DOCKER_OPTION...]
   if [[ -z $(docker ps --quiet --filter "name=^$1\$") ]]; then
     docker rm --force "$1" >/dev/null 2>&1 || :
-    drun --detach --name "$1" "${@:2}" machine /sbin/init >/dev/null
+    drun --detach --stop-signal SIGRTMIN+3 --name "$1" "${@:2}" machine /sbin/init >/dev/null
   fi
-  wait_for "${SYSTEMD_TIMEOUT:-90}" systemd_is_up_or_ended "$1" || :
+  wait_for 90 systemd_is_up_or_ended "$1" || :
   systemd_is_up "$1" ||
     fail "systemd says '$(docker exec "$1" systemctl is-system-running 2>&1)'" \
       "$(docker logs "$1" 2>&1 | tail -n 20)"

@@ -16,6 +16,9 @@ SYSBOX_RUNC=$SYSBOX_BUILD/runc-ext/sysbox-runc
 SYSBOX_MGR=$SYSBOX_BUILD/mgr/sysbox-mgr
 SYSBOX_FS=$SYSBOX_BUILD/fs-emulator/sysbox-fs
 
+# How many times longer than on an ordinary machine things may take: an emulated one says more.
+: "${SLOWER:=1}"
+
 # ---- assertions: they say what they saw
 
 fail() {
@@ -46,7 +49,7 @@ assert_failed() { # after bats' run; the message must hold PART
   [[ -z ${1:-} ]] || assert_contains "$output" "$1"
 }
 wait_for() { # SECONDS COMMAND...
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * SLOWER))
   shift
   until "$@" >/dev/null 2>&1; do
     if ((SECONDS >= end)); then
@@ -204,7 +207,7 @@ json_array() { jq --null-input --args '$ARGS.positional' -- "$@"; }
 run_once() { # JQ_FILTER COMMAND...
   local name=once-$BASHPID dir
   dir=$(bundle "$name" "$1" "${@:2}")
-  SYSBOX_E2E_OF=$SUITE timeout 60 "$SYSBOX_RUNC" --root "$SUITE_DIR/root" \
+  SYSBOX_E2E_OF=$SUITE timeout $((60 * SLOWER)) "$SYSBOX_RUNC" --root "$SUITE_DIR/root" \
     --manager-socket "$SYSBOX_MGR_SOCKET" --emulator-socket "$SYSBOX_FS_SOCKET" \
     run --bundle "$dir" "$name" </dev/null 3>&- 4>&-
 }

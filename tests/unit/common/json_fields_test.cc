@@ -38,8 +38,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"NullIsAbsent", R"({"flag": null})", "process.flag: is missing"},
         Mistake{"WrongType", R"({"small": "1"})",
                 "process.small: expected a whole number between 0 and 65535, found a string"},
-        Mistake{"TooBig", R"({"small": 65536})",
-                "process.small: expected a whole number between 0 and 65535, found the number 65536"},
+        Mistake{
+            "TooBig", R"({"small": 65536})",
+            "process.small: expected a whole number between 0 and 65535, found the number 65536"},
         Mistake{"Negative", R"({"small": -1})",
                 "process.small: expected a whole number between 0 and 65535, found the number -1"},
         Mistake{"Fraction", R"({"small": 1.5})",
@@ -63,8 +64,8 @@ TEST(JsonFields, UnknownMembersAreIgnored) {
 }
 
 TEST(JsonFields, SixtyFourBitNumbersAreExact) {
-  const nlohmann::json document = nlohmann::json::parse(
-      R"({"big": 18446744073709551615, "low": -9223372036854775808})");
+  const nlohmann::json document =
+      nlohmann::json::parse(R"({"big": 18446744073709551615, "low": -9223372036854775808})");
   std::uint64_t big = 0;
   std::int64_t low = 0;
   JsonFields fields(document, "");

@@ -20,8 +20,7 @@ TEST(LogLine, TextIsRuncs) {
 }
 
 TEST(LogLine, JournalCarriesPriorityAndContainer) {
-  EXPECT_EQ(format_line(Format::kJournal, Level::kInfo, "web1", "started", 0),
-            "<6>[web1] started");
+  EXPECT_EQ(format_line(Format::kJournal, Level::kInfo, "web1", "started", 0), "<6>[web1] started");
 }
 
 TEST(LogLine, ControlBytesCannotForgeALine) {

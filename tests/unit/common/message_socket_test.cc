@@ -81,8 +81,7 @@ TEST(MessageSocket, TellsWhenThePeerHasGone) {
 }
 
 TEST(MessageSocket, NobodyListeningIsToldAtOnce) {
-  const Result<MessageSocket> none =
-      MessageSocket::connect("/nonexistent/sysbox.sock", after(1s));
+  const Result<MessageSocket> none = MessageSocket::connect("/nonexistent/sysbox.sock", after(1s));
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code(), ENOENT);
 }

@@ -44,8 +44,8 @@ TEST_F(StateFile, AFullDiskLeavesTheOldOne) {
   mounted_ = true;
   directory_ = sys::open(path_, O_PATH | O_DIRECTORY).value();
   ASSERT_TRUE(replace_file(directory_.get(), "state", "old", Durability::kProcessCrash).ok());
-  const Result<void> full = replace_file(directory_.get(), "state", std::string(200000, 'x'),
-                                         Durability::kProcessCrash);
+  const Result<void> full =
+      replace_file(directory_.get(), "state", std::string(200000, 'x'), Durability::kProcessCrash);
   ASSERT_FALSE(full.ok());
   EXPECT_EQ(full.error().code(), ENOSPC);
   EXPECT_EQ(sys::read_file(path_ / "state").value(), "old");

@@ -50,8 +50,7 @@ class VarlinkServer : public testing::Test {
 TEST_F(VarlinkServer, AnswersCallsAndPassesDescriptorsBothWays) {
   MessageSocket socket = client();
   const std::array fds = {STDIN_FILENO};
-  const Parameters reply =
-      call(socket, "io.test.Double", {{"n", 21}}, fds, after(1s)).value();
+  const Parameters reply = call(socket, "io.test.Double", {{"n", 21}}, fds, after(1s)).value();
   EXPECT_EQ(reply.json["n"], 42);
   EXPECT_EQ(reply.fds.size(), 1U);
 }
@@ -95,8 +94,8 @@ TEST(InstanceLock, ASecondHolderIsToldThePid) {
     const UniqueFd held = daemon::take_instance_lock(directory + "/x.lock").value();
     const Result<UniqueFd> second = daemon::take_instance_lock(directory + "/x.lock");
     ASSERT_FALSE(second.ok());
-    EXPECT_EQ(second.error().message(), join("already running: pid ", ::getpid(), " holds ",
-                                             directory, "/x.lock"));
+    EXPECT_EQ(second.error().message(),
+              join("already running: pid ", ::getpid(), " holds ", directory, "/x.lock"));
   }
   EXPECT_TRUE(daemon::take_instance_lock(directory + "/x.lock").ok());
   std::filesystem::remove_all(directory);

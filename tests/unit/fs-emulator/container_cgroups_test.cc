@@ -36,6 +36,21 @@ TEST_F(Cgroups, AProcessOutsideTheContainerSeesTheContainersOwn) {
   EXPECT_THAT(level_names("memory", {{"cpu", "/box/a"}}), ElementsAre(""));
 }
 
+TEST_F(Cgroups, InitInADelegatedChildDoesNotMoveTheContainersOwnDirectory) {
+  std::string pattern = "/tmp/cgroups_test.XXXXXX";
+  const std::string top = ::mkdtemp(pattern.data());
+  const std::string own = top + "/docker/abc";
+  std::filesystem::create_directories(own + "/delegated/docker/inner");
+  ContainerCgroups cgroups({{"memory", own}});
+  cgroups.learn_own_paths({{"memory", "/docker/abc/delegated"}});
+  const CgroupMembership inner = {{"memory", "/docker/abc/delegated/docker/inner"}};
+  const CgroupLevels levels = cgroups.levels("memory", &inner).value();
+  ASSERT_EQ(levels.levels.size(), 4U);
+  EXPECT_EQ(levels.levels.front().name, "/delegated/docker/inner");
+  EXPECT_EQ(levels.levels.back().name, "");
+  std::filesystem::remove_all(top);
+}
+
 TEST_F(Cgroups, LevelsThatAreGoneAreLeftOut) {
   use_cgroup_v1();
   v1("memory", "x", "", "/a");

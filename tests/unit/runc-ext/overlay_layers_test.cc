@@ -20,7 +20,8 @@ TEST(OverlayLayers, ReadsDockersOptions) {
 
 TEST(OverlayLayers, RelativeLayersAreBelowTheBase) {
   const OverlayLayers layers =
-      parse_overlay_options("ro,lowerdir=l/A:l/B,upperdir=id/diff,workdir=id/work", "/base").value();
+      parse_overlay_options("ro,lowerdir=l/A:l/B,upperdir=id/diff,workdir=id/work", "/base")
+          .value();
   EXPECT_EQ(layers.lower, (Strings{"/base/l/A", "/base/l/B"}));
   EXPECT_EQ(layers.upper, "/base/id/diff");
 }

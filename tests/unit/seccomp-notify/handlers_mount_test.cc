@@ -329,6 +329,15 @@ TEST(Bind, OfADirectoryAboveLockedMountsLeavesOthersOut) {
   expect_inside([]() -> std::string {
     CHECK_INSIDE(expect_success("bind", ::mount("/", "mnt", "", MS_BIND, nullptr)));
     CHECK_THAT(::access("mnt/etc", F_OK) == 0);
+    struct stat root {};
+    struct stat tmp {};
+    CHECK_THAT(::stat("/", &root) == 0 && ::stat("/tmp", &tmp) == 0);
+    if (root.st_dev == tmp.st_dev) {  // then our tmpfs lies on the root's mount
+      CHECK_THAT(::access((std::string("mnt") + ::get_current_dir_name() + "/mnt").c_str(), F_OK) !=
+                 0);
+    }
+    CHECK_INSIDE(
+        expect_errno("umount of a locked mount", ::umount2("mnt/proc", MNT_DETACH), EINVAL));
     CHECK_INSIDE(expect_success("umount", ::umount2("mnt", MNT_DETACH)));
     CHECK_INSIDE(expect_success("mkdir", ::mkdir("tree", 0755)));
     CHECK_INSIDE(expect_success("tmpfs", ::mount("t", "tree", "tmpfs", 0, nullptr)));
