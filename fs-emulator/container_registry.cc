@@ -1,10 +1,12 @@
 #include "fs-emulator/container_registry.h"
 
 #include <poll.h>
+#include <sched.h>
 
 #include "common/log.h"
 #include "common/syscalls.h"
 #include "fs-emulator/emulated_mounts.h"
+#include "fs-emulator/mount_locksmith.h"
 
 namespace sysbox::fs {
 namespace {
@@ -30,7 +32,7 @@ ContainerRegistry::~ContainerRegistry() {
 }
 
 Result<std::unique_ptr<ContainerRegistry::Container>> ContainerRegistry::make_container(
-    const RegisterRequest& request) {
+    const RegisterRequest& request, RegisterReply& reply) {
   auto container = std::make_unique<Container>();
   container->identity = std::make_shared<const ContainerIdentity>(
       ContainerIdentity{request.id, request.uid_map, request.gid_map, request.cgroups});
@@ -41,8 +43,17 @@ Result<std::unique_ptr<ContainerRegistry::Container>> ContainerRegistry::make_co
   FuseSession& live_session = *container->sessions.live_session;
   static_session.tree().assign(container->state);
   live_session.tree().assign(container->state);
+  // The mounts of a detached tree end with the namespace that it is attached in: sysbox-runc gets
+  // others than we keep. The caller's thread serves one connection and nothing else.
+  TRY(sys::unshare(CLONE_FS));
+  const MountLocksmith* locksmith = TRY(MountLocksmith::instance());
+  auto [static_kept, static_given] = TRY(locksmith->two_of(static_session.take_mount()));
+  auto [live_kept, live_given] = TRY(locksmith->two_of(live_session.take_mount()));
+  reply.pieces = all_pieces();
+  reply.static_tree = std::move(static_given);
+  reply.live_tree = std::move(live_given);
   container->trees = std::make_shared<const EmulatedTrees>(
-      EmulatedTrees{all_pieces(), static_session.take_mount(), live_session.take_mount()});
+      EmulatedTrees{all_pieces(), std::move(static_kept), std::move(live_kept)});
   return container;
 }
 
@@ -61,11 +72,8 @@ Result<RegisterReply> ContainerRegistry::register_container(const RegisterReques
     }
   }
   const auto registered = [&]() -> Result<RegisterReply> {
-    std::unique_ptr<Container> container = TRY(make_container(request));
     RegisterReply reply;
-    reply.pieces = container->trees->pieces;
-    reply.static_tree = TRY(sys::duplicate(container->trees->static_tree.get()));
-    reply.live_tree = TRY(sys::duplicate(container->trees->live_tree.get()));
+    std::unique_ptr<Container> container = TRY(make_container(request, reply));
     const std::lock_guard lock(mutex_);
     containers_[request.id] = std::move(container);
     return reply;

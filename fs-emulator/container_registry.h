@@ -45,7 +45,8 @@ class ContainerRegistry {
     SessionPair sessions;
     ContainerInit init;
   };
-  Result<std::unique_ptr<Container>> make_container(const RegisterRequest& request);
+  Result<std::unique_ptr<Container>> make_container(const RegisterRequest& request,
+                                                    RegisterReply& reply);
   void end(Container& container);
 
   const HostFiles& host_;

@@ -131,6 +131,23 @@ Result<UniqueFd> MountLocksmith::clone(int locked_tree) const {
   });
 }
 
+Result<std::pair<UniqueFd, UniqueFd>> MountLocksmith::two_of(UniqueFd tree) const {
+  Result<UniqueFd> copy = sys::open_tree(tree.get(), "", OPEN_TREE_CLONE);
+  if (copy.ok()) return std::pair(std::move(tree), std::move(copy).value());
+  // Before 6.15 only what is attached can be cloned.
+  return away_from_home([&]() -> Result<std::pair<UniqueFd, UniqueFd>> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
+    Result<UniqueFd> one = sys::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE);
+    Result<UniqueFd> other = sys::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE);
+    TRY(sys::umount(place, MNT_DETACH));
+    UniqueFd first = TRY(std::move(one));
+    UniqueFd second = TRY(std::move(other));
+    return std::pair(std::move(first), std::move(second));
+  });
+}
+
 Result<void> MountLocksmith::adopt(int tree) const {
   return away_from_home([&]() -> Result<void> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));

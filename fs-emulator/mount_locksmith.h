@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -35,6 +36,9 @@ class MountLocksmith {
 
   // A detached copy of what lock() returned (Linux 6.15; EINVAL before).
   Result<UniqueFd> clone(int locked_tree) const;
+
+  // Two detached mounts of what the detached `tree` is, so that one can be given away.
+  Result<std::pair<UniqueFd, UniqueFd>> two_of(UniqueFd tree) const;
 
   // For kernels before 6.15, which attach nothing to a detached tree and clone none:
   // Gives `tree` a place in the workshop, so that parts of it can be cloned there.

@@ -234,6 +234,7 @@ class Creation {
     Result<fs::RegisterReply> registered = emulator_.register_container(request);
     record_.emulation_registered = may_be_registered(registered);
     emulation_ = TRY(std::move(registered));
+    plan_.emulated_trees = {emulation_.static_tree.get(), emulation_.live_tree.get()};
     for (const fs::Piece& piece : emulation_.pieces) {
       const int tree =
           piece.tree == "live" ? emulation_.live_tree.get() : emulation_.static_tree.get();

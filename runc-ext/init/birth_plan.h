@@ -23,7 +23,8 @@ struct BirthPlan {
   gid_t root_gid = 0;
   std::optional<OverlayLayers> overlay;  // of the rootfs
   MountPlan mounts;
-  std::vector<MountPiece> proc_pieces;  // borrow descriptors of the registration
+  std::vector<int> emulated_trees;      // detached mounts of the registration, borrowed
+  std::vector<MountPiece> proc_pieces;  // from them
   std::vector<MountPiece> sysfs_pieces;
   CgroupHost cgroup_host;
   CgroupState cgroup;

@@ -140,6 +140,8 @@ Result<void> attach_inside(const RootDir& root, const std::string& destination, 
 Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces) {
   const UniqueFd rootfs = TRY(make_shifted_rootfs(plan, namespaces.user.get()));
   const UniqueFd place = TRY(sys::open(plan.spec.root_path, O_PATH | O_DIRECTORY));
+  // Pieces can be cloned from an attached tree on every kernel; these go with the old root.
+  for (const int tree : plan.emulated_trees) TRY(sys::move_mount(tree, "", place.get(), ""));
   TRY(sys::move_mount(rootfs.get(), "", place.get(), ""));
   RootDir root(TRY(sys::open_tree(rootfs.get(), "", 0)));
   for (const OciMount& mount : plan.mounts.locked) {
