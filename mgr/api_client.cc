@@ -21,10 +21,9 @@ Result<nlohmann::json> call(const std::string& socket_path, const std::string& m
                             const nlohmann::json& parameters, std::chrono::milliseconds timeout) {
   Result<MessageSocket> socket = MessageSocket::connect(socket_path, after(kConnectTimeout));
   if (!socket.ok()) {
-    return Error(
-        socket.error().code(),
-        join("sysbox-mgr does not answer (", socket.error().message(),
-             "): start it by running sysbox-mgr as root"));
+    return Error(socket.error().code(),
+                 join("sysbox-mgr does not answer (", socket.error().message(),
+                      "): start it by running sysbox-mgr as root"));
   }
   varlink::Parameters reply = TRY(
       varlink::call(socket.value(), join(kInterface, ".", method), parameters, {}, after(timeout))

@@ -132,7 +132,8 @@ Result<std::vector<std::string>> cgroup_tree(const std::string& directory) {
 
 Result<std::vector<pid_t>> processes_below(const std::string& directory) {
   std::vector<pid_t> pids;
-  for (const std::string& each : TRY(cgroup_tree(directory))) TRY(append_processes(each, pids));
+  const auto tree = TRY(cgroup_tree(directory));
+  for (const std::string& each : tree) TRY(append_processes(each, pids));
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;

@@ -281,7 +281,10 @@ class Creation {
     for (;;) {
       StepMessage message = TRY(birth_.init_channel.receive("the container's init"));
       if (message.step == Step::kPrepared) {
-        TRY(emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()}));
+        Result<void> started =
+            emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()});
+        // An init that has ended meanwhile has left its reason in the channel.
+        if (!started.ok() && started.error().code() != ESRCH) return started;
       } else if (message.step == Step::kConsole) {
         console_master_ = TRY(take_single_fd(message.fds, "console"));
         if (console_socket_) {

@@ -5,6 +5,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <sstream>
+
 #include "common/log.h"
 #include "common/root_dir.h"
 #include "common/syscalls.h"
@@ -66,6 +68,17 @@ Result<void> set_names(const OciSpec& spec) {
   return {};
 }
 
+// Docker allows ping to all groups there are, "0 2147483647"; the kernel refuses groups that are
+// not mapped, so the range ends with the last one that is.
+std::string within_mapped_groups(const std::string& value, const IdMap& groups) {
+  std::istringstream words(value);
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  const std::optional<IdRange> mapped = groups.as_single_range();
+  if (!(words >> first >> last) || !mapped || last < mapped->count) return value;
+  return join(first, " ", mapped->count - 1);
+}
+
 // Written through our own locked /proc, and only if it is one: the file is a kernel's or an
 // emulated one, never a place that a bundle or image led us to (CVE-2025-52881).
 Result<void> set_sysctls(const OciSpec& spec) {
@@ -80,7 +93,10 @@ Result<void> set_sysctls(const OciSpec& spec) {
     const UniqueFd file =
         TRY(sys::openat2(sysctls.get(), path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
                 .in("linux.sysctl"));
-    TRY(sys::write_all(file.get(), value).in(join("linux.sysctl ", name, "=", value)));
+    const bool is_groups = path == "net/ipv4/ping_group_range";
+    const std::string written =
+        is_groups ? within_mapped_groups(value, spec.linux_part.gid_mappings) : value;
+    TRY(sys::write_all(file.get(), written).in(join("linux.sysctl ", name, "=", value)));
   }
   return {};
 }

@@ -36,13 +36,14 @@ meminfo() { # CONTAINER FIELD: in kB
   assert_between "$output" 20000 84000 MemFree
 }
 
-@test "free, top and uptime of busybox work and agree" {
-  run inside limited free -k
-  assert_ok
-  assert_equal "$(awk '/^Mem:/ { print $2 }' <<<"$output")" 131072
+@test "top and uptime of busybox work, and cat reads the files to their end" {
   run inside limited top -b -n 1
   assert_ok
   assert_contains "$output" COMMAND
+  run inside limited uptime
+  assert_ok
+  # cat copies by sendfile(2), which goes by the file's size.
+  assert_equal "$(inside limited cat /proc/meminfo | wc -l)" "$(inside limited grep -c . /proc/meminfo)"
 }
 
 @test "cpuinfo, stat and the cpu lists show as many processors as the quota pays for" {
@@ -159,15 +160,6 @@ meminfo() { # CONTAINER FIELD: in kB
     grep -c " /p " /proc/self/mountinfo'
   assert_equal "$output" 0
   assert_between "$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)" 1 $((before + 2)) "sysbox-fs's descriptors"
-}
-
-@test "with sysbox-fs killed and started again, the emulated files go on working" {
-  daemon_stop fs KILL
-  # shellcheck disable=SC2119
-  fs_start
-  assert_equal "$(meminfo limited MemTotal)" 131072
-  run inside limited sh -c 'mkdir -p /p && mount -t proc proc /p && awk "/^MemTotal/ { print \$2 }" /p/meminfo; umount /p'
-  assert_equal "$output" 131072
 }
 
 @test "nothing is left behind, and no setting of the host has changed" {

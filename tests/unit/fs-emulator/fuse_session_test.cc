@@ -280,7 +280,8 @@ TEST_F(EmulatedTree, UnregisteringEndsIt) {
   parts.registry().unregister_container("box");
   // A worker that is at a request of the connection ends it when it is done.
   const Deadline deadline = after(5s);
-  while (sys::openat(box.live(), "proc:uptime", O_RDONLY).ok() && milliseconds_until(deadline) > 0) {
+  while (sys::openat(box.live(), "proc:uptime", O_RDONLY).ok() &&
+         milliseconds_until(deadline) > 0) {
   }
   const Result<UniqueFd> ended = sys::openat(box.live(), "proc:uptime", O_RDONLY);
   ASSERT_FALSE(ended.ok());
