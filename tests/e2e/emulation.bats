@@ -31,8 +31,14 @@ meminfo() { # CONTAINER FIELD: in kB
 
 @test "meminfo: what a process takes is gone from MemFree" {
   # dd keeps a block of 48 MiB while it waits for its second one.
-  run inside limited sh -c '{ head -c 50331648 /dev/zero; sleep 2; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null & sleep 1
-    awk "/^MemFree:/ { print \$2 }" /proc/meminfo'
+  run inside limited sh -c '{ head -c 50331648 /dev/zero; sleep 9; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null &
+    for i in $(seq 40); do
+      free=$(awk "/^MemFree:/ { print \$2 }" /proc/meminfo)
+      [ "$free" -gt 84000 ] || break
+      sleep 0.2
+    done
+    echo "$free"
+    kill $!'
   assert_between "$output" 20000 84000 MemFree
 }
 

@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 failed=0
 find common runc-ext fs-emulator seccomp-notify mgr tests \( -name '*.cc' -o -name '*.h' \) -print0 |
-  xargs -0 -r clang-format --dry-run -Werror 2>&1 | grep -E 'error: code should' | cut -d: -f1 |
+  xargs -0 -r clang-format --dry-run -Werror 2>&1 | { grep -E 'error: code should' || :; } | cut -d: -f1 |
   sort | uniq -c | awk '{ print $2 ": " $1 " places are not formatted (clang-format -i)"; bad = 1 }
     END { exit bad }' || failed=1
 
