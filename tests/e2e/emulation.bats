@@ -31,7 +31,7 @@ meminfo() { # CONTAINER FIELD: in kB
 
 @test "meminfo: what a process takes is gone from MemFree" {
   # dd keeps a block of 48 MiB while it waits for its second one.
-  run inside limited sh -c '{ head -c 50331648 /dev/zero; sleep 9; } | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null &
+  run inside limited sh -c '{ head -c 50331648 /dev/zero; sleep 9; } 2>/dev/null | dd bs=48M iflag=fullblock of=/dev/null 2>/dev/null &
     for i in $(seq 40); do
       free=$(awk "/^MemFree:/ { print \$2 }" /proc/meminfo)
       [ "$free" -gt 84000 ] || break
