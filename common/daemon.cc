@@ -2,12 +2,14 @@
 
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): sigset_t, sigwait
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 
 #include "common/log.h"
 #include "common/syscalls.h"
@@ -88,10 +90,12 @@ void notify_ready(const std::string& status) {
 }
 void notify_stopping() { sd_notify(0, "STOPPING=1"); }
 
-Result<void> set_up_log(const std::string& level, const std::string& format) {
-  const std::optional<log::Level> parsed = log::parse_level(level);
+Result<void> set_up_log(const LogOptions& options) {
+  const std::string& format = options.format;
+  const std::optional<log::Level> parsed = log::parse_level(options.level);
   if (!parsed) {
-    return Error(EINVAL, join("--log-level: '", level, "' is none of debug, info, warning, error"));
+    return Error(EINVAL,
+                 join("--log-level: '", options.level, "' is none of debug, info, warning, error"));
   }
   log::set_level(*parsed);
   if (format == "json") {
@@ -103,7 +107,23 @@ Result<void> set_up_log(const std::string& level, const std::string& format) {
   } else {
     return Error(EINVAL, join("--log-format: '", format, "' is none of text, json, journal"));
   }
+  if (options.file.empty()) return {};
+  log::set_output(TRY(sys::open(options.file, O_WRONLY | O_CREAT | O_APPEND, 0600)));
   return {};
+}
+
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int exit_code(const std::string& program, const Result<void>& done) {
+  if (done.ok()) return 0;
+  log::error(done.error().message());
+  if (!log::writes_to_stderr()) std::cerr << program << ": " << done.error().message() << "\n";
+  return 1;
 }
 
 }  // namespace sysbox::daemon

@@ -27,8 +27,22 @@ int wait_for_stop_signal();
 void notify_ready(const std::string& status);  // READY=1
 void notify_stopping();                        // STOPPING=1
 
-// Applies --log-level and --log-format (text|json|journal; empty: journal if standard error is
-// connected to the journal (JOURNAL_STREAM), else text). EINVAL names the bad word.
-Result<void> set_up_log(const std::string& level, const std::string& format);
+// The words of the flags --log-level, --log-format and --log.
+struct LogOptions {
+  std::string level = "info";
+  std::string format;  // text, json, journal; empty: journal if standard error is connected to
+                       // the journal (JOURNAL_STREAM), else text
+  std::string file;    // empty: standard error
+};
+// EINVAL names the bad word.
+Result<void> set_up_log(const LogOptions& options);
+
+// Raises the soft limit of descriptors to the hard one; it is often 1024 for select(2)'s sake,
+// which is not used here.
+void raise_descriptor_limit();
+
+// The exit code for how the daemon ended. A failure is logged, and also told on standard error,
+// where whoever started it by hand looks.
+int exit_code(const std::string& program, const Result<void>& done);
 
 }  // namespace sysbox::daemon

@@ -15,9 +15,9 @@
 
 #include "common/log.h"
 #include "common/mount_pieces.h"
+#include "common/procfs_context.h"
 #include "common/syscalls.h"
 #include "fs-emulator/mount_locksmith.h"
-#include "fs-emulator/short_lived_task.h"
 
 namespace sysbox::fs {
 namespace {
@@ -52,25 +52,6 @@ Result<void> come_back(int own_namespace_fd, int type) {
   return {};
 }
 
-int fsopen_proc(void* argument) {
-  // A context of procfs is for the pid namespace of the task that opened it.
-  *static_cast<int*>(argument) = static_cast<int>(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
-  return 0;
-}
-
-// Before Linux 6.17 only a task of the pid namespace can mount its procfs.
-Result<UniqueFd> fsopen_proc_inside(int pid_namespace_fd) {
-  const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/pid_for_children", O_RDONLY));
-  TRY(sys::setns(pid_namespace_fd, CLONE_NEWPID));
-  int fs_fd = -1;
-  const Result<void> ran = run_short_lived_task(0, fsopen_proc, &fs_fd);
-  UniqueFd opened(fs_fd);
-  TRY(come_back(own.get(), CLONE_NEWPID));
-  TRY(ran);
-  if (!opened.valid()) return errno_error(EIO, "fsopen 'proc' in another pid namespace");
-  return opened;
-}
-
 Result<UniqueFd> fsopen_proc_of(int pid_namespace_fd) {
   if (kernel_abilities().procfs_of_namespace) {
     UniqueFd fs_fd = TRY(sys::fsopen("proc"));
@@ -79,7 +60,7 @@ Result<UniqueFd> fsopen_proc_of(int pid_namespace_fd) {
     if (told.error().code() != EINVAL) return told.error();
     kernel_abilities().procfs_of_namespace = false;
   }
-  return fsopen_proc_inside(pid_namespace_fd);
+  return fsopen_procfs_inside(pid_namespace_fd);
 }
 
 Result<UniqueFd> plain_procfs(int pid_namespace_fd, const seccomp::NewMount& mount) {

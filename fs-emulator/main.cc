@@ -32,9 +32,7 @@ constexpr std::size_t kSpareSessions = 2;
 struct Options {
   std::string socket = kDefaultSocket;
   std::string run_dir = "/run/sysbox";
-  std::string log_file;
-  std::string log_level = "info";
-  std::string log_format;
+  daemon::LogOptions log;
   bool list_files = false;
 };
 
@@ -46,9 +44,9 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
   app.option_defaults()->always_capture_default();
   app.add_option("--socket", options.socket, "where to listen");
   app.add_option("--run-dir", options.run_dir, "where the lock is");
-  app.add_option("--log", options.log_file, "a file for the log; standard error if none is given");
-  app.add_option("--log-level", options.log_level, "debug, info, warning or error");
-  app.add_option("--log-format", options.log_format, "text, json or journal");
+  app.add_option("--log", options.log.file, "a file for the log; standard error if none is given");
+  app.add_option("--log-level", options.log.level, "debug, info, warning or error");
+  app.add_option("--log-format", options.log.format, "text, json or journal");
   app.add_flag("--list-files", options.list_files, "print the emulated files and exit");
   try {
     app.parse(argc, argv);
@@ -59,23 +57,6 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
     return 1;
   }
   return std::nullopt;
-}
-
-Result<void> set_up_log(const Options& options) {
-  TRY(daemon::set_up_log(options.log_level, options.log_format));
-  route_fuse_log();
-  if (options.log_file.empty()) return {};
-  log::set_output(TRY(sys::open(options.log_file, O_WRONLY | O_CREAT | O_APPEND, 0600)));
-  return {};
-}
-
-// Each container takes half a dozen descriptors; the soft limit is often 1024 for select(2)'s
-// sake, which is not used here.
-void raise_descriptor_limit() {
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Result<HostFiles> open_host_files() {
@@ -110,7 +91,7 @@ Result<void> run(const Options& options) {
   ::umask(022);
   // Without it each thread gets a heap of its own, which holds on to what it once had.
   ::mallopt(M_ARENA_MAX, 2);
-  raise_descriptor_limit();
+  daemon::raise_descriptor_limit();
   const UniqueFd lock =
       TRY(daemon::take_instance_lock(clean_path(options.run_dir) + "/sysbox-fs.lock"));
   const HostFiles host = TRY(open_host_files());
@@ -130,16 +111,9 @@ int main_of(int argc, char** argv) {
     std::cout << list_files_as_markdown();
     return 0;
   }
-  if (const Result<void> ready = set_up_log(options); !ready.ok()) {
-    std::cerr << "sysbox-fs: " << ready.error().message() << "\n";
-    return 1;
-  }
-  const Result<void> done = run(options);
-  if (done.ok()) return 0;
-  log::error(done.error().message());
-  // Whoever started it by hand looks here, not in the log file.
-  if (!log::writes_to_stderr()) std::cerr << "sysbox-fs: " << done.error().message() << "\n";
-  return 1;
+  Result<void> done = daemon::set_up_log(options.log);
+  if (done.ok()) done = run(options);
+  return daemon::exit_code("sysbox-fs", done);
 }
 
 }  // namespace

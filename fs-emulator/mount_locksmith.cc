@@ -6,8 +6,8 @@
 #include <atomic>
 #include <mutex>
 
+#include "common/short_lived_task.h"
 #include "common/syscalls.h"
-#include "fs-emulator/short_lived_task.h"
 
 namespace sysbox::fs {
 namespace {

@@ -38,14 +38,14 @@ Result<varlink::Parameters> answer_unregister(Containers& containers,
 void add_manager_interface(varlink::Server& server, Containers& containers) {
   const auto method = [](const char* name) { return join(kInterface, ".", name); };
   server.add_interface(kInterface, kInterfaceDescription);
-  server.add_method(method("Register"), [&containers](varlink::Parameters call) {
+  server.add_method(method("Register"), [&containers](const varlink::Parameters& call) {
     return answer_register(containers, call);
   });
-  server.add_method(method("Unregister"), [&containers](varlink::Parameters call) {
+  server.add_method(method("Unregister"), [&containers](const varlink::Parameters& call) {
     return answer_unregister(containers, call);
   });
   server.add_method(method("List"),
-                    [&containers](varlink::Parameters) -> Result<varlink::Parameters> {
+                    [&containers](const varlink::Parameters&) -> Result<varlink::Parameters> {
                       return varlink::Parameters{to_json(containers.list()), {}};
                     });
 }

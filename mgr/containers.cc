@@ -192,8 +192,7 @@ Result<void> Containers::reserve(const RegisterRequest& request) {
   record.is_preparing = true;
   record.registrant = processes_.identify(request.caller_pid).value_or(ProcessIdentity{});
   record.ranges = TRY(allot(request));
-  const Result<void> recorded =
-      journal_.record_take(request.id, {record.ranges, record.registrant});
+  Result<void> recorded = journal_.record_take(request.id, {record.ranges, record.registrant});
   if (!recorded.ok()) {
     allocator_.release(request.id);
     return recorded;

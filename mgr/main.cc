@@ -24,9 +24,7 @@ struct Options {
   std::string data_root = "/var/lib/sysbox";
   std::string run_dir = "/run/sysbox";
   SubidFiles subid_files;
-  std::string log_file;
-  std::string log_level = "info";
-  std::string log_format;
+  daemon::LogOptions log;
 };
 
 // The exit code if there is nothing more to do. CLI11 throws; nothing gets past here.
@@ -42,9 +40,9 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
                  "whose entries of the two files below are the pool of ids");
   app.add_option("--subuid-file", options.subid_files.uid_path);
   app.add_option("--subgid-file", options.subid_files.gid_path);
-  app.add_option("--log", options.log_file, "a file for the log; standard error if none is given");
-  app.add_option("--log-level", options.log_level, "debug, info, warning or error");
-  app.add_option("--log-format", options.log_format, "text, json or journal");
+  app.add_option("--log", options.log.file, "a file for the log; standard error if none is given");
+  app.add_option("--log-level", options.log.level, "debug, info, warning or error");
+  app.add_option("--log-format", options.log.format, "text, json or journal");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
@@ -54,22 +52,6 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
     return 1;
   }
   return std::nullopt;
-}
-
-Result<void> set_up_log(const Options& options) {
-  TRY(daemon::set_up_log(options.log_level, options.log_format));
-  if (options.log_file.empty()) return {};
-  log::set_output(TRY(sys::open(options.log_file, O_WRONLY | O_CREAT | O_APPEND, 0600)));
-  return {};
-}
-
-// Connections need descriptors, one and more each; the soft limit is often 1024 for select(2)'s
-// sake, which is not used here.
-void raise_descriptor_limit() {
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Result<std::unique_ptr<Containers>> open_containers(const Options& options) {
@@ -105,7 +87,7 @@ Result<void> serve_until_stopped(const Options& options, Containers& containers)
 Result<void> run(const Options& options) {
   daemon::block_stop_signals();
   ::umask(022);
-  raise_descriptor_limit();
+  daemon::raise_descriptor_limit();
   const UniqueFd lock =
       TRY(daemon::take_instance_lock(clean_path(options.run_dir) + "/sysbox-mgr.lock"));
   const std::unique_ptr<Containers> containers = TRY(open_containers(options));
@@ -115,16 +97,9 @@ Result<void> run(const Options& options) {
 int main_of(int argc, char** argv) {
   Options options;
   if (const std::optional<int> code = parse_command_line(argc, argv, options)) return *code;
-  if (const Result<void> ready = set_up_log(options); !ready.ok()) {
-    std::cerr << "sysbox-mgr: " << ready.error().message() << "\n";
-    return 1;
-  }
-  const Result<void> done = run(options);
-  if (done.ok()) return 0;
-  log::error(done.error().message());
-  // Whoever started it by hand looks here, not in the log file.
-  if (!log::writes_to_stderr()) std::cerr << "sysbox-mgr: " << done.error().message() << "\n";
-  return 1;
+  Result<void> done = daemon::set_up_log(options.log);
+  if (done.ok()) done = run(options);
+  return daemon::exit_code("sysbox-mgr", done);
 }
 
 }  // namespace

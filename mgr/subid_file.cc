@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <thread>
 
 #include "common/root_dir.h"
@@ -207,16 +208,16 @@ Result<void> add_entries(const std::string& path, const std::vector<SubidEntry>&
 Result<std::vector<SubidEntry>> plan_entries(const SubidFiles& files,
                                              const std::vector<SubidEntry>& uids,
                                              const std::vector<SubidEntry>& gids) {
-  std::vector<IdRange> known = ranges_of(files.user, uids);
-  const std::vector<IdRange> known_gids = ranges_of(files.user, gids);
-  known.insert(known.end(), known_gids.begin(), known_gids.end());
+  std::vector<SubidEntry> all = uids;
+  all.insert(all.end(), gids.begin(), gids.end());
   std::vector<SubidEntry> entries;
-  for (const IdRange& range : known) entries.push_back({files.user, range});
+  std::copy_if(all.begin(), all.end(), std::back_inserter(entries),
+               [&files](const SubidEntry& entry) { return entry.user == files.user; });
   if (!entries.empty()) return entries;
 
   std::vector<IdRange> taken;
-  for (const SubidEntry& entry : uids) taken.push_back(entry.range);
-  for (const SubidEntry& entry : gids) taken.push_back(entry.range);
+  std::transform(all.begin(), all.end(), std::back_inserter(taken),
+                 [](const SubidEntry& entry) { return entry.range; });
   const IdBounds bounds = parse_login_defs(TRY(read_or_empty(files.login_defs_path)));
   const std::optional<IdRange> hole = find_hole(std::move(taken), bounds, kWantedIds);
   if (!hole) {

@@ -1,44 +1,15 @@
 #include "runc-ext/init/kernel_filesystems.h"
 
-#include <linux/sched.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
+#include "common/procfs_context.h"
 #include "common/syscalls.h"
 
 namespace sysbox::runc {
 namespace {
 
-// fsopen("proc") takes the pid namespace of the task that calls it. A child in that namespace
-// that shares our descriptors calls it; nothing else is needed of the child.
-Result<UniqueFd> fsopen_proc_inside(int pidns_fd) {
-  const UniqueFd own = TRY(sys::open("/proc/self/ns/pid", O_RDONLY));
-  TRY(sys::setns(pidns_fd, CLONE_NEWPID));
-  int opened = -1;
-  struct clone_args args {};
-  args.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES;
-  args.exit_signal = SIGCHLD;
-  volatile int result = -EINVAL;  // written by the child, which shares our memory
-  const long child = ::syscall(SYS_clone3, &args, sizeof args);
-  if (child == 0) {
-    const long fd = ::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-    result = fd < 0 ? -errno : static_cast<int>(fd);
-    ::_exit(0);
-  }
-  const int clone_errno = errno;
-  if (child > 0) ::waitpid(static_cast<pid_t>(child), nullptr, 0);
-  TRY(sys::setns(own.get(), CLONE_NEWPID));
-  if (child < 0) return errno_error(clone_errno, "clone into the pid namespace");
-  opened = result;
-  if (opened < 0) return errno_error(-opened, "fsopen proc");
-  return UniqueFd(opened);
-}
-
 Result<UniqueFd> open_proc_context(int pidns_fd) {
   UniqueFd context = TRY(sys::fsopen("proc"));
   if (sys::fsconfig_fd(context.get(), "pidns", pidns_fd).ok()) return context;
-  return fsopen_proc_inside(pidns_fd);
+  return fsopen_procfs_inside(pidns_fd);
 }
 
 Result<void> set_option(int fs_fd, const std::string& option) {

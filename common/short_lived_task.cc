@@ -1,4 +1,4 @@
-#include "fs-emulator/short_lived_task.h"
+#include "common/short_lived_task.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace sysbox::fs {
+namespace sysbox {
 namespace {
 
 // clone(2) by the name that no sanitizer intercepts: they take the child for a fork and would
@@ -39,4 +39,4 @@ Result<void> run_short_lived_task(int namespaces, int (*function)(void*), void* 
   return {};
 }
 
-}  // namespace sysbox::fs
+}  // namespace sysbox

@@ -5,7 +5,7 @@
 
 #include "common/result.h"
 
-namespace sysbox::fs {
+namespace sysbox {
 
 // Runs `function` in a child made by clone(2) with `namespaces` (CLONE_NEW*), which shares our
 // memory and descriptors, and waits for its end. The calling thread stands still meanwhile, the
@@ -17,4 +17,4 @@ namespace sysbox::fs {
 // namespace, which no container sees. It is killed if its pid namespace ends, which harms no one.
 Result<void> run_short_lived_task(int namespaces, int (*function)(void*), void* argument);
 
-}  // namespace sysbox::fs
+}  // namespace sysbox
