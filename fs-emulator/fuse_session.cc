@@ -19,7 +19,8 @@ namespace {
 // that no request reaches are never touched.
 constexpr std::size_t kRequestBufferBytes = (256U + 1U) * 4096U;
 
-void log_fuse_message(enum fuse_log_level level, const char* format, std::va_list arguments) {
+[[gnu::format(printf, 2, 0)]] void log_fuse_message(enum fuse_log_level level, const char* format,
+                                                    std::va_list arguments) {
   std::array<char, 512> text{};
   std::vsnprintf(text.data(), text.size(), format, arguments);
   std::string line = text.data();
@@ -59,6 +60,7 @@ Result<std::shared_ptr<FuseSession>> FuseSession::open(std::unique_ptr<FileTree>
   struct fuse_args args = FUSE_ARGS_INIT(1, arguments.data());
   std::unique_ptr<struct fuse_session, SessionDestroyer> session(
       fuse_session_new(&args, &kFuseOperations, sizeof kFuseOperations, tree.get()));
+  fuse_opt_free_args(&args);  // libfuse puts copies in their place
   if (!session) return Error(ENOMEM, "libfuse makes no session");
 
   // Non-blocking: a worker that finds nothing goes on to another container.
