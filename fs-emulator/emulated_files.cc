@@ -39,6 +39,7 @@ constexpr std::array kMasks = {
     MaskedPath{"/sys/firmware", MaskedPath::Kind::kDirectory, "tables of the host's firmware"},
     // Empty mount points here: systemd takes its mount units for debugfs and tracefs, which a
     // user namespace cannot mount, as started already.
+    MaskedPath{"/sys/kernel/config", MaskedPath::Kind::kDirectory, "stands for configfs"},
     MaskedPath{"/sys/kernel/debug", MaskedPath::Kind::kDirectory, "stands for debugfs"},
     MaskedPath{"/sys/kernel/tracing", MaskedPath::Kind::kDirectory, "stands for tracefs"},
 };

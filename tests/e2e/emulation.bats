@@ -97,7 +97,8 @@ meminfo() { # CONTAINER FIELD: in kB
     echo 1 >/proc/sys/vm/overcommit_memory
     echo 10 >/proc/sys/kernel/panic
     echo 1 >/proc/sys/kernel/panic_on_oops
-    echo 262144 >/proc/sys/net/netfilter/nf_conntrack_max
+    [ ! -e /proc/sys/net/netfilter/nf_conntrack_max ] ||
+      echo 262144 >/proc/sys/net/netfilter/nf_conntrack_max
     echo 1048576 >/proc/sys/fs/nr_open
     echo 1 >/proc/sys/net/ipv4/ip_forward
     cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic /proc/sys/net/ipv4/ip_forward'

@@ -65,6 +65,12 @@ need_machine() { # NAME [DOCKER_OPTION...]
   systemd_is_up "$1" ||
     fail "systemd says '$(docker exec "$1" systemctl is-system-running 2>&1)'" \
       "$(docker logs "$1" 2>&1 | tail -n 20)"
+  # A kernel may have no nf_tables for IP, as user-mode Linux: then Docker inside needs what an
+  # administrator would choose there.
+  docker exec "$1" sh -c 'iptables -t nat -L >/dev/null 2>&1 || {
+      update-alternatives --set iptables /usr/sbin/iptables-legacy
+      systemctl reset-failed && systemctl restart docker.socket docker
+    }' >/dev/null 2>&1 || :
 }
 systemd_is_up_or_ended() { systemd_is_up "$1" || ! is_running "$1"; }
 is_running() { [[ $(docker inspect --format '{{.State.Running}}' "$1") = true ]]; }

@@ -164,7 +164,11 @@ daemon_stop() { # NAME [SIGNAL]
   kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
   wait_for 15 process_is_gone "$pid" || kill -KILL "$pid"
 }
-process_is_gone() { [[ ! -e /proc/$1 || $(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status") = Z ]]; }
+# Of a program with threads the first one can be a zombie while others still hold descriptors.
+process_is_gone() {
+  [[ ! -e /proc/$1 ]] ||
+    [[ $(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status")$(ls "/proc/$1/task") = "Z$1" ]]
+}
 daemons_stop() {
   daemon_stop fs
   daemon_stop mgr
