@@ -126,6 +126,11 @@ class Creation {
  private:
   // config.json and the image: what the container is to be.
   Result<void> read_and_convert() {
+    if (options_.no_pivot) {
+      return Error(ENOTSUP,
+                   "--no-pivot is not supported: put the rootfs on another file system "
+                   "than the initial ramdisk");
+    }
     OciSpec& spec = plan_.spec;
     spec = TRY(read_spec(options_.bundle));
     if (!spec.process) return Error(EINVAL, "process: is missing, nothing to run");
@@ -133,7 +138,7 @@ class Creation {
                               options_.console_socket));
     plan_.cgroup_host = TRY(find_cgroup_host());
     const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
-    TRY(convert_to_system_container(spec, {&rootfs, plan_.cgroup_host.layout}));
+    TRY(convert_to_system_container(spec, rootfs));
     plan_.overlay = TRY(find_overlay(spec.root_path));
     plan_.id = options_.id;
     plan_.preserve_fds = options_.preserve_fds;
@@ -153,7 +158,6 @@ class Creation {
     record_.rootfs = spec.root_path;
     record_.created = now_text();
     record_.annotations = spec.annotations;
-    record_.capabilities = spec.process->capabilities;
     record_.seccomp = spec.linux_part.seccomp;
     record_.no_new_privileges = spec.process->no_new_privileges;
     record_.env = spec.process->env;

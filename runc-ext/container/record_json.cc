@@ -87,27 +87,6 @@ Result<OciRlimit> parse_rlimit(const json& object, const std::string& path) {
   return limit;
 }
 
-// As bit sets: names would lose what this build does not know by name.
-json to_json(const OciCapabilities& capabilities) {
-  return {{"bounding", capabilities.bounding},
-          {"effective", capabilities.effective},
-          {"permitted", capabilities.permitted},
-          {"inheritable", capabilities.inheritable},
-          {"ambient", capabilities.ambient}};
-}
-
-Result<OciCapabilities> parse_capabilities(const json& object, const std::string& path) {
-  OciCapabilities capabilities;
-  JsonFields in(object, path);
-  in.required("bounding", capabilities.bounding);
-  in.required("effective", capabilities.effective);
-  in.required("permitted", capabilities.permitted);
-  in.required("inheritable", capabilities.inheritable);
-  in.required("ambient", capabilities.ambient);
-  TRY(std::move(in).finish());
-  return capabilities;
-}
-
 // Hooks and seccomp are written as config.json has them, and read by its own parsers.
 json to_json(const std::vector<OciHook>& hooks) {
   json list = json::array();
@@ -181,7 +160,6 @@ std::string record_text(const ContainerRecord& record) {
       {"cwd", record.cwd},
       {"hooks", {{"poststart", to_json(record.poststart)}, {"poststop", to_json(record.poststop)}}},
   };
-  if (record.capabilities) document["capabilities"] = to_json(*record.capabilities);
   if (record.seccomp) document["seccomp"] = to_json(*record.seccomp);
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -207,7 +185,6 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   in.optional("emulationRegistered", record.emulation_registered);
   in.optional_object("user", record.user, parse_user);
   in.optional_array("rlimits", record.rlimits, parse_rlimit);
-  in.optional_object("capabilities", record.capabilities, parse_capabilities);
   in.optional_object("seccomp", record.seccomp, parse_seccomp);
   in.optional("noNewPrivileges", record.no_new_privileges);
   in.optional("env", record.env);

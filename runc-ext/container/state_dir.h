@@ -38,7 +38,6 @@ struct ContainerRecord {
   // For `exec`: what the container's own process was given.
   OciUser user;
   std::vector<OciRlimit> rlimits;
-  std::optional<OciCapabilities> capabilities;
   std::optional<OciSeccomp> seccomp;
   bool no_new_privileges = false;
   std::vector<std::string> env;

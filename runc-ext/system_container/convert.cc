@@ -4,9 +4,8 @@
 
 namespace sysbox::runc {
 
-Result<void> convert_to_system_container(OciSpec& spec, const ConversionInput& input) {
-  const bool systemd =
-      spec.process && input.rootfs != nullptr && runs_systemd(spec.process->args, *input.rootfs);
+Result<void> convert_to_system_container(OciSpec& spec, const RootDir& rootfs) {
+  const bool systemd = spec.process && runs_systemd(spec.process->args, rootfs);
   const Init init = systemd ? Init::kSystemd : Init::kOther;
 
   TRY(complete_namespaces(spec.linux_part));

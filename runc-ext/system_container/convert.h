@@ -10,18 +10,11 @@
 #include "common/id_range.h"
 #include "common/result.h"
 #include "common/root_dir.h"
-#include "runc-ext/cgroup/cgroup.h"
 #include "runc-ext/oci/spec.h"
 
 namespace sysbox::runc {
 
-struct ConversionInput {
-  // The rootfs, to find out what process.args[0] is (systemd?) and which directories exist.
-  const RootDir* rootfs = nullptr;
-  CgroupLayout cgroup_layout = CgroupLayout::kV2;
-};
-
-// Checks and completes the spec, in place:
+// Checks and completes the spec, in place; `rootfs` tells whether process.args[0] is systemd:
 //  - refuses what would share the host's namespaces or break isolation, by name: pid, network,
 //    mount, ipc and uts namespaces must be in the spec (absent means the host's), and none may be
 //    the runtime's own;
@@ -35,7 +28,7 @@ struct ConversionInput {
 //  - masked and read-only paths: those that stand in the way of a machine's root go;
 //  - container= for systemd;
 //  - the seccomp profile widened to what systemd, engines and Kubernetes need inside.
-Result<void> convert_to_system_container(OciSpec& spec, const ConversionInput& input);
+Result<void> convert_to_system_container(OciSpec& spec, const RootDir& rootfs);
 
 // True if the program is systemd: args[0], with links resolved inside the rootfs, ends in
 // /systemd (/sbin/init → /lib/systemd/systemd).

@@ -29,11 +29,10 @@ const RootDir& empty_rootfs() {
 void check(std::string_view text) {
   Result<OciSpec> spec = parse_spec(text);
   if (!spec.ok()) return;
-  const ConversionInput input{.rootfs = &empty_rootfs()};
-  if (!convert_to_system_container(spec.value(), input).ok()) return;
+  if (!convert_to_system_container(spec.value(), empty_rootfs()).ok()) return;
   // What was accepted once must be accepted again, and stay as it is.
   const std::size_t mounts = spec.value().mounts.size();
-  if (!convert_to_system_container(spec.value(), input).ok()) std::abort();
+  if (!convert_to_system_container(spec.value(), empty_rootfs()).ok()) std::abort();
   if (spec.value().mounts.size() != mounts) std::abort();
 }
 

@@ -32,7 +32,6 @@ ContainerRecord full_record() {
   record.emulation_registered = true;
   record.user = {1000, 1001, 022, {4, 4294967295U}};
   record.rlimits = {{"RLIMIT_NOFILE", 7, 1024, 18446744073709551615U}};
-  record.capabilities = {1, 2, 3, 4, std::uint64_t{1} << 63U};
   record.seccomp = OciSeccomp{"SCMP_ACT_ERRNO",
                               38,
                               {"SCMP_ARCH_X86_64"},
@@ -112,12 +111,6 @@ TEST(Record, SurvivesItsTextUnchanged) {
   EXPECT_EQ(after.rlimits[0].resource, 7);
   EXPECT_EQ(after.rlimits[0].soft, 1024U);
   EXPECT_EQ(after.rlimits[0].hard, 18446744073709551615U);
-  ASSERT_TRUE(after.capabilities.has_value());
-  EXPECT_EQ(after.capabilities->bounding, 1U);
-  EXPECT_EQ(after.capabilities->effective, 2U);
-  EXPECT_EQ(after.capabilities->permitted, 3U);
-  EXPECT_EQ(after.capabilities->inheritable, 4U);
-  EXPECT_EQ(after.capabilities->ambient, std::uint64_t{1} << 63U);
   ASSERT_TRUE(after.seccomp.has_value());
   expect_equal(*after.seccomp, *before.seccomp);
   EXPECT_EQ(after.env, before.env);
@@ -131,7 +124,6 @@ TEST(Record, WithoutOptionalPartsHasNoneAfterItsText) {
   record.id = "x";
   const Result<ContainerRecord> after = parse_record(record_text(record));
   ASSERT_TRUE(after.ok()) << after.error().message();
-  EXPECT_FALSE(after.value().capabilities.has_value());
   EXPECT_FALSE(after.value().seccomp.has_value());
   EXPECT_THAT(after.value().poststop, IsEmpty());
 }

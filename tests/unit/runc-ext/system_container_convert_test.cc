@@ -64,9 +64,7 @@ class Conversion : public testing::Test {
     add_link("/lib", "usr/lib");
   }
 
-  Result<void> convert(OciSpec& spec) const {
-    return convert_to_system_container(spec, {.rootfs = &*rootfs_});
-  }
+  Result<void> convert(OciSpec& spec) const { return convert_to_system_container(spec, *rootfs_); }
   OciSpec converted(const std::string& text) const {
     OciSpec spec = spec_of(text);
     const Result<void> done = convert(spec);
