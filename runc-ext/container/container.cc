@@ -170,7 +170,7 @@ Result<void> kill_container(const RuntimeOptions& runtime, const std::string& id
   const Found container = TRY(find_container(runtime, id));
   if (all) return Cgroup::from_state(container.record.cgroup).kill_all(signal);
   if (!container.init) return Error(ESRCH, "container not running");
-  const Result<void> sent = sys::pidfd_send_signal(container.init->get(), signal);
+  Result<void> sent = sys::pidfd_send_signal(container.init->get(), signal);
   if (!sent.ok() && sent.error().code() == ESRCH) return Error(ESRCH, "container not running");
   return sent;
 }

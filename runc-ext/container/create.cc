@@ -35,7 +35,7 @@ std::string parent_of(const std::string& path) {
 // RFC 3339 with nanoseconds, as runc writes it.
 std::string now_text() {
   struct timespec now {};
-  clock_gettime(CLOCK_REALTIME, &now);
+  static_cast<void>(clock_gettime(CLOCK_REALTIME, &now));
   std::tm utc{};
   gmtime_r(&now.tv_sec, &utc);
   std::array<char, 32> seconds{};

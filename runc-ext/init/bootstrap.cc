@@ -106,6 +106,7 @@ Result<void> join_before_clone(const BirthPlan& plan) {
 
 Result<void> send_mounts(Channel& init, const std::vector<UniqueFd>& mounts) {
   std::vector<int> borrowed;
+  borrowed.reserve(mounts.size());
   for (const UniqueFd& mount : mounts) borrowed.push_back(mount.get());
   return init.send(Step::kMounts, 0, borrowed);
 }

@@ -23,7 +23,7 @@ constexpr int kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_
 // setns(2) of a pidfd (Linux 5.8) enters all at once, in the right order and with the rights that
 // we have before.
 Result<void> enter_namespaces(int init_pidfd) {
-  const Result<void> all = sys::setns(init_pidfd, kNamespaces | CLONE_NEWTIME);
+  Result<void> all = sys::setns(init_pidfd, kNamespaces | CLONE_NEWTIME);
   if (all.ok() || all.error().code() != EINVAL) return all;
   return sys::setns(init_pidfd, kNamespaces);  // a kernel without time namespaces
 }

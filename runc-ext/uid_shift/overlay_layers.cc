@@ -99,7 +99,7 @@ Result<UniqueFd> mount_in_scratch(const OverlayLayers& layers, int userns_fd) {
 Result<OverlayLayers> parse_overlay_options(std::string_view superblock_options,
                                             const std::string& base) {
   OverlayLayers layers;
-  const auto absolute = [&base](std::string path) {
+  const auto absolute = [&base](const std::string& path) {
     return path.starts_with('/') ? path : base + "/" + path;
   };
   std::size_t start = 0;
@@ -112,8 +112,8 @@ Result<OverlayLayers> parse_overlay_options(std::string_view superblock_options,
     const std::string name = option.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
     if (name == "lowerdir") {
-      for (std::string& layer : split_layers(value)) {
-        layers.lower.push_back(absolute(std::move(layer)));
+      for (const std::string& layer : split_layers(value)) {
+        layers.lower.push_back(absolute(layer));
       }
     } else if (name == "lowerdir+") {  // since Linux 6.8, one option for each layer
       layers.lower.push_back(absolute(value));

@@ -44,8 +44,14 @@ in_engine_net() { nsenter --net="/proc/$(daemon_pid dockerd)/ns/net" -- "$@"; }
 
 import_images() {
   docker import --change 'CMD ["/bin/sh"]' - busybox <"$(busybox_tar)" >/dev/null
-  [[ ${1:-} = small ]] ||
-    docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
+  [[ ${1:-} != small ]] || return 0
+  docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
+  # A kernel without nf_tables: the host has gone back to the older iptables, so the image has to.
+  [[ $(readlink /etc/alternatives/iptables) = *-legacy ]] || return 0
+  docker run --name legacy --network none machine sh -c 'for name in iptables ip6tables; do
+    ln -sfn "/usr/sbin/$name-legacy" "/etc/alternatives/$name"; done'
+  docker commit --change 'CMD ["/sbin/init"]' legacy machine >/dev/null
+  docker rm legacy >/dev/null
 }
 
 # `docker run` with the runtime under test.
@@ -75,8 +81,12 @@ need_machine() { # NAME [DOCKER_OPTION...]
 systemd_is_up_or_ended() { systemd_is_up "$1" || ! is_running "$1"; }
 is_running() { [[ $(docker inspect --format '{{.State.Running}}' "$1") = true ]]; }
 inner_docker_is_up() { docker exec "$1" docker version; }
+inner_docker_is_up_or_failed() {
+  inner_docker_is_up "$1" || docker exec "$1" systemctl is-failed docker || ! is_running "$1"
+}
 need_inner_busybox() { # NAME: the inner engine is up and has an image
-  wait_for 90 inner_docker_is_up "$1" ||
+  wait_for 90 inner_docker_is_up_or_failed "$1" || :
+  inner_docker_is_up "$1" >/dev/null 2>&1 ||
     fail "$(docker exec "$1" journalctl --no-pager -u docker -n 30 2>&1)"
   [[ -n $(docker exec "$1" docker images --quiet busybox) ]] ||
     docker exec --interactive "$1" docker import - busybox <"$(busybox_tar)" >/dev/null
