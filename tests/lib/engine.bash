@@ -44,19 +44,12 @@ in_engine_net() { nsenter --net="/proc/$(daemon_pid dockerd)/ns/net" -- "$@"; }
 
 import_images() {
   docker import --change 'CMD ["/bin/sh"]' - busybox <"$(busybox_tar)" >/dev/null
-  [[ ${1:-} != small ]] || return 0
-  docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
-  # A kernel without nf_tables: the host has gone back to the older iptables, so the image has to.
-  [[ $(readlink /etc/alternatives/iptables) = *-legacy ]] || return 0
-  docker run --name legacy --network none machine sh -c 'for name in iptables ip6tables; do
-    ln -sfn "/usr/sbin/$name-legacy" "/etc/alternatives/$name"; done'
-  docker commit --change 'CMD ["/sbin/init"]' legacy machine >/dev/null
-  docker rm legacy >/dev/null
+  [[ ${1:-} = small ]] ||
+    docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
 }
 
 # `docker run` with the runtime under test.
 drun() { timeout $((60 * SLOWER)) env PATH="$ENGINE_PATH" docker run --runtime=sysbox-runc "$@" 3>&- 4>&-; }
-dexec() { docker exec "$@"; }
 init_pid() { docker inspect --format '{{.State.Pid}}' "$1"; }
 host_uid() { awk 'NR == 1 { print $2 }' "/proc/$(init_pid "$1")/uid_map"; }
 
@@ -73,7 +66,7 @@ need_machine() { # NAME [DOCKER_OPTION...]
       "$(docker logs "$1" 2>&1 | tail -n 20)"
   # A kernel may have no nf_tables for IP, as user-mode Linux: then Docker inside needs what an
   # administrator would choose there.
-  docker exec "$1" sh -c 'iptables -t nat -L >/dev/null 2>&1 || {
+  docker exec "$1" sh -c '! systemctl is-failed --quiet docker || {
       update-alternatives --set iptables /usr/sbin/iptables-legacy
       systemctl reset-failed && systemctl restart docker.socket docker
     }' >/dev/null 2>&1 || :

@@ -95,7 +95,9 @@ suite_left_nothing() {
     sleep 0.1
   done
   [[ -z $left ]] || fail "left behind:" "$left"
-  left=$(diff "$SUITE_DIR/host-before" <(host_settings)) || fail "changed on the host:" "$left"
+  # Settings that are new belong to a kernel module that the host's engine has loaded meanwhile.
+  left=$(diff "$SUITE_DIR/host-before" <(host_settings) | grep '^<' || :)
+  [[ -z $left ]] || fail "changed on the host, was:" "$left"
 }
 
 # ---- ids: each suite has a pool of its own, so that suites may run side by side
