@@ -84,7 +84,7 @@ bool may_be_registered(const Result<Reply>& reply) {
   return reply.ok() || reply.error().code() == ETIMEDOUT || reply.error().code() == ECONNRESET;
 }
 
-// One container in the making; what has been made is undone unless finish() is reached.
+// One container in the making; what has been made is undone unless run() succeeds.
 class Creation {
  public:
   Creation(const RuntimeOptions& runtime, const CreateOptions& options, Terminal terminal,

@@ -1,9 +1,6 @@
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGKILL
 #include <sys/wait.h>
 
-#include <array>
-
-#include "common/log.h"
 #include "fs-emulator/api_client.h"
 #include "runc-ext/container/console.h"
 #include "runc-ext/container/container.h"
