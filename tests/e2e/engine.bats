@@ -12,7 +12,7 @@ setup_file() {
   export BATS_TEST_TIMEOUT=$((240 * SLOWER))
   suite_start engine
   daemons_start
-  engine_start
+  engine_start --live-restore
   import_images
 }
 teardown_file() {
@@ -265,6 +265,27 @@ teardown_file() {
   docker rm --force keeper
   volume_is_gone() { [[ ! -e $volume ]]; }
   wait_for 15 volume_is_gone
+}
+
+@test "a container lives on while dockerd is stopped, and is under its command when dockerd is back" {
+  local running pid
+  mapfile -t running < <(docker ps --all --quiet)
+  ((${#running[@]} == 0)) || docker rm --force "${running[@]}" >/dev/null
+  drun --detach --network none --name survivor busybox sh -c 'while :; do sleep 1; done'
+  pid=$(init_pid survivor)
+  daemon_stop dockerd
+  kill -0 "$pid"
+  engine_start --live-restore
+  assert_equal "$(init_pid survivor)" "$pid"
+  run docker exec survivor echo still-here
+  assert_ok
+  assert_equal "$output" still-here
+  docker stop --time 1 survivor
+  wait_for 5 process_is_gone "$pid"
+  docker start survivor
+  run docker exec survivor echo here-again
+  assert_equal "$output" here-again
+  docker rm --force survivor
 }
 
 @test "nothing is left behind, and no setting of the host has changed" {

@@ -62,7 +62,7 @@ wait_for() { # SECONDS COMMAND...
 
 # ---- the suite
 
-suite_start() { # NAME
+suite_start() { # NAME [RANGES]: how many containers it may have at once
   export SUITE=sysbox-e2e-$1-$$
   export SUITE_DIR=/tmp/$SUITE
   clean_dead_suites
@@ -72,7 +72,7 @@ suite_start() { # NAME
   done
   mkdir "$SUITE_DIR"
   mkdir "$SUITE_DIR"/{bundles,log,run}
-  add_subids 16
+  add_subids "${2:-16}"
   host_settings >"$SUITE_DIR/host-before"
 }
 
