@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 found=$(
-  grep -rnIE --exclude-dir=.git --exclude-dir='build*' --exclude-dir=.cache \
+  grep -rnIE --exclude-dir=.git --exclude=.git --exclude-dir='build*' --exclude-dir=.cache \
     --exclude=own_words.sh --exclude-dir=.ci \
     -e '(\.\./|/work/|^)shared/(DESIGN|STYLE|reference|vm|workloads|prototypes|perf)' -e '/work/(main|shared)' \
     -e '\b(TODO|FIXME|XXX|HACK)\b' -e '\b(issue|session) #?[0-9]+\b' . || :
