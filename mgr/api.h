@@ -26,7 +26,7 @@ struct RegisterRequest {
   // that the engine removes with the container (the overlay's own directory, or the rootfs).
   std::string lifeline;
   // Ids that the engine chose (a user namespace of its own); nothing: take them from the pool.
-  // Both must be unused by any other live container.
+  // Both must be unused by any other live container outside its user namespace.
   std::optional<IdRange> given_uids;
   std::optional<IdRange> given_gids;
   // Destinations inside the container that the caller mounts itself: a special directory that
@@ -35,6 +35,10 @@ struct RegisterRequest {
   // The process that makes the container: while it lives the registration counts as live, also
   // before the container has a process. 0: the client puts in its own.
   std::int32_t caller_pid = 0;
+  // The inode number of the user namespace that the container joins instead of making one; 0:
+  // it makes one. The given ids are that namespace's. Containers of one user namespace share them:
+  // the first one claims them, the last one gives them back.
+  std::uint64_t user_namespace = 0;
 };
 
 // A host directory to mount at `destination`, with ids shifted: on disk it is owned by 0-based ids.

@@ -81,6 +81,7 @@ nlohmann::json to_json(const RegisterRequest& request) {
                          {"caller_pid", request.caller_pid}};
   if (request.given_uids) json["given_uids"] = to_json(*request.given_uids);
   if (request.given_gids) json["given_gids"] = to_json(*request.given_gids);
+  if (request.user_namespace != 0) json["user_namespace"] = request.user_namespace;
   return json;
 }
 
@@ -120,6 +121,7 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   fields.required("id", request.id);
   fields.required("rootfs", request.rootfs);
   fields.required("lifeline", request.lifeline);
+  fields.optional("user_namespace", request.user_namespace);
   fields.optional("own_destinations", request.own_destinations);
   fields.optional("caller_pid", request.caller_pid);
   TRY(std::move(fields).finish());
@@ -127,6 +129,9 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   request.given_gids = TRY(parse_given_range(json, "given_gids"));
   if (request.given_uids.has_value() != request.given_gids.has_value()) {
     return Error(EINVAL, "given_uids and given_gids: give both or none");
+  }
+  if (request.user_namespace != 0 && !request.given_uids) {
+    return Error(EINVAL, "user_namespace: without its ids, given_uids and given_gids");
   }
   TRY(check_container_id(request.id).in("id"));
   TRY(check_absolute("rootfs", request.rootfs));

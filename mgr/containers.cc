@@ -152,7 +152,7 @@ void Containers::shorten_journal() {
   if (!journal_.is_long()) return;
   JournalContents contents;
   for (const auto& [id, record] : records_) {
-    contents.live[id] = {record.ranges, record.registrant};
+    contents.live[id] = {allocator_.held().at(id), record.registrant};
   }
   contents.freed = allocator_.free_firsts();
   if (const Result<void> replaced = journal_.replace(contents); !replaced.ok()) {
@@ -167,14 +167,38 @@ Result<void> Containers::make_way_for(const std::string& id) {
   return Error(EEXIST, join("container '", id, "' is registered already"));
 }
 
-Result<HeldRanges> Containers::allot(const RegisterRequest& request) {
-  if (request.given_uids && request.given_gids) {
-    const HeldRanges given{*request.given_uids, *request.given_gids};
-    Result<void> held = allocator_.hold(request.id, given);
-    if (!held.ok() && release_dead() != 0) held = allocator_.hold(request.id, given);
-    TRY(std::move(held));
-    return given;
+// The first container of a user namespace claims the ids: nobody outside of it may run under
+// them. If a container of ours made that namespace, the ids alone do not prove it, for they could
+// have been given to another one since: then a process of the namespace must still be alive, which
+// keeps its maker's ids from being given away.
+Result<void> Containers::check_joined(const HeldRanges& joined) {
+  if (joined.user_namespace == 0 || allocator_.knows_namespace(joined.user_namespace)) return {};
+  const LiveProcesses::IdUsers users =
+      TRY(processes_.users_of(joined.uids, joined.gids, joined.user_namespace));
+  const std::string ids = join("host ids ", text_of(joined.uids));
+  if (users.outside) {
+    return Error(EBUSY, join(ids, " of the user namespace are in use outside of it, by process ",
+                             *users.outside, "; each pod needs ids of its own"));
   }
+  if (users.inside || allocator_.unproven_maker(joined) == nullptr) return {};
+  release_dead();
+  const std::string* maker = allocator_.unproven_maker(joined);
+  if (maker == nullptr) return {};
+  return Error(EBUSY, join(ids, " of the user namespace belong to container '", *maker,
+                           "', which has made another one"));
+}
+
+Result<HeldRanges> Containers::allot_given(const RegisterRequest& request) {
+  const HeldRanges given{*request.given_uids, *request.given_gids, request.user_namespace};
+  TRY(check_joined(given));
+  Result<void> held = allocator_.hold(request.id, given);
+  if (!held.ok() && release_dead() != 0) held = allocator_.hold(request.id, given);
+  TRY(std::move(held));
+  return given;
+}
+
+Result<HeldRanges> Containers::allot(const RegisterRequest& request) {
+  if (request.given_uids && request.given_gids) return allot_given(request);
   Result<IdRange> range = allocator_.take(request.id);
   if (!range.ok() && release_dead() != 0) range = allocator_.take(request.id);
   if (!range.ok()) {

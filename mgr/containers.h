@@ -9,6 +9,9 @@
 // user namespace maps any of its ids. A container that has stopped but is not deleted looks the
 // same; giving its ids away is right, for nobody runs under them any more, and its volumes stay
 // with its lifeline.
+//
+// Containers of one user namespace, a pod's, share its ids: each has a registration of its own,
+// and the ids are free again with the last of them.
 
 #include <atomic>
 #include <map>
@@ -71,6 +74,8 @@ class Containers {
   void adopt_volumes();
   Result<void> make_way_for(const std::string& id);
   Result<HeldRanges> allot(const RegisterRequest& request);
+  Result<HeldRanges> allot_given(const RegisterRequest& request);
+  Result<void> check_joined(const HeldRanges& joined);
   Result<void> reserve(const RegisterRequest& request);
   Result<void> release(const std::string& id);
   std::size_t release_dead();

@@ -1,10 +1,14 @@
 #include "mgr/live_processes.h"
 
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <charconv>
 #include <set>
 #include <string>
 
+#include "common/id_map_text.h"
 #include "mgr/directory_entries.h"
 
 namespace sysbox::mgr {
@@ -27,26 +31,36 @@ bool parse_number(std::string_view word, Number& number) {
   return error == std::errc() && end == word.data() + word.size();
 }
 
+// Lines that map ids onto themselves are none of a container.
+bool maps_some_of(std::string_view map, const IdRange& ids) {
+  const IdMap parsed = parse_id_map_text(map);
+  return std::any_of(parsed.entries.begin(), parsed.entries.end(), [&ids](const IdMapEntry& entry) {
+    return entry.container_first != entry.host_first &&
+           IdRange{entry.host_first, entry.count}.overlaps(ids);
+  });
+}
+
+bool is_zombie(std::string_view stat_line) {
+  const std::size_t name_end = stat_line.rfind(')');
+  return name_end != std::string_view::npos && stat_line.substr(name_end).starts_with(") Z");
+}
+
+// The user namespace itself, or one of those that it lies in.
+bool is_or_is_below(UniqueFd space, std::uint64_t inode) {
+  while (space.valid()) {
+    const Result<struct stat> info = sys::fstat(space.get());
+    if (!info.ok()) return false;
+    if (info.value().st_ino == inode) return true;
+    space.reset(::ioctl(space.get(), NS_GET_PARENT));  // fails where ours is reached
+  }
+  return false;
+}
+
 bool is_pid(std::string_view name) {
   return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 }  // namespace
-
-IdMap parse_id_map(std::string_view text) {
-  IdMap map;
-  for (;;) {
-    IdMapEntry entry;
-    const std::string_view container_first = next_word(text);
-    const std::string_view host_first = next_word(text);
-    const std::string_view count = next_word(text);
-    if (count.empty()) return map;
-    if (parse_number(container_first, entry.container_first) &&
-        parse_number(host_first, entry.host_first) && parse_number(count, entry.count)) {
-      map.entries.push_back(entry);
-    }
-  }
-}
 
 std::optional<std::uint64_t> parse_start_time(std::string_view stat_line) {
   // The second field is the program's name in parentheses, which may hold any character.
@@ -85,7 +99,7 @@ Result<std::vector<IdRange>> LiveProcesses::mapped_uids() const {
   }));
   std::vector<IdRange> ranges;
   for (const std::string& map : maps) {
-    for (const IdMapEntry& entry : parse_id_map(map).entries) {
+    for (const IdMapEntry& entry : parse_id_map_text(map).entries) {
       if (entry.container_first != entry.host_first && entry.count != 0) {
         ranges.push_back({entry.host_first, entry.count});
       }
@@ -96,6 +110,28 @@ Result<std::vector<IdRange>> LiveProcesses::mapped_uids() const {
   });
   ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
   return ranges;
+}
+
+Result<LiveProcesses::IdUsers> LiveProcesses::users_of(const IdRange& uids, const IdRange& gids,
+                                                       std::uint64_t user_namespace) const {
+  IdUsers users;
+  TRY(for_each_entry(proc_.fd(), [&](const struct dirent& entry) -> Result<void> {
+    if (!is_pid(entry.d_name)) return {};
+    const std::string pid = entry.d_name;
+    const std::string uid_map = sys::read_file_at(proc_.fd(), pid + "/uid_map").value_or("");
+    const std::string gid_map = sys::read_file_at(proc_.fd(), pid + "/gid_map").value_or("");
+    if (!maps_some_of(uid_map, uids) && !maps_some_of(gid_map, gids)) return {};
+    if (is_zombie(sys::read_file_at(proc_.fd(), pid + "/stat").value_or(""))) return {};
+    Result<UniqueFd> space = sys::openat(proc_.fd(), pid + "/ns/user", O_RDONLY);
+    if (!space.ok()) return {};  // it has ended meanwhile
+    if (is_or_is_below(std::move(space).value(), user_namespace)) {
+      users.inside = true;
+    } else {
+      users.outside = pid;
+    }
+    return {};
+  }));
+  return users;
 }
 
 }  // namespace sysbox::mgr

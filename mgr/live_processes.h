@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -35,14 +36,21 @@ class LiveProcesses {
   // Our own namespace and lines that map ids onto themselves are none of a container.
   Result<std::vector<IdRange>> mapped_uids() const;
 
+  // Who runs under ids of these ranges: in the user namespace with that inode number or one below
+  // it, and anywhere else. Processes that have ended and wait to be reaped do not count.
+  struct IdUsers {
+    bool inside = false;
+    std::optional<std::string> outside;  // the pid of one
+  };
+  Result<IdUsers> users_of(const IdRange& uids, const IdRange& gids,
+                           std::uint64_t user_namespace) const;
+
  private:
   explicit LiveProcesses(RootDir proc) : proc_(std::move(proc)) {}
 
   RootDir proc_;
 };
 
-// The lines of a uid_map; lines that are none are left out.
-IdMap parse_id_map(std::string_view text);
 // Field 22 of /proc/PID/stat (proc_pid_stat(5)).
 std::optional<std::uint64_t> parse_start_time(std::string_view stat_line);
 

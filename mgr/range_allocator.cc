@@ -25,9 +25,28 @@ RangeAllocator::RangeAllocator(const std::vector<IdRange>& pool,
 
 const std::string* RangeAllocator::holder_of(const HeldRanges& ranges) const {
   for (const auto& [id, held] : held_) {
-    if (held.uids.overlaps(ranges.uids) || held.gids.overlaps(ranges.gids)) return &id;
+    if (held.overlaps(ranges) && !held.may_be_shared_by(ranges)) return &id;
   }
   return nullptr;
+}
+
+bool RangeAllocator::is_held(const HeldRanges& ranges) const {
+  return std::any_of(held_.begin(), held_.end(),
+                     [&ranges](const auto& entry) { return entry.second.overlaps(ranges); });
+}
+
+const std::string* RangeAllocator::unproven_maker(const HeldRanges& joiner) const {
+  for (const auto& [id, held] : held_) {
+    if (held.user_namespace == 0 && held.may_be_shared_by(joiner)) return &id;
+  }
+  return nullptr;
+}
+
+bool RangeAllocator::knows_namespace(std::uint64_t user_namespace) const {
+  return user_namespace != 0 &&
+         std::any_of(held_.begin(), held_.end(), [user_namespace](const auto& entry) {
+           return entry.second.user_namespace == user_namespace;
+         });
 }
 
 bool RangeAllocator::is_slot(const HeldRanges& ranges) const {
@@ -62,7 +81,10 @@ Result<void> RangeAllocator::hold(const std::string& id, const HeldRanges& range
                              mine.end() - 1, " overlap those of container '", *holder, "' (",
                              other.first, " to ", other.end() - 1, ")"));
   }
-  if (is_slot(ranges)) free_.erase(std::find(free_.begin(), free_.end(), ranges.uids.first));
+  if (is_slot(ranges)) std::erase(free_, ranges.uids.first);
+  for (auto& [other_id, other] : held_) {
+    if (other.overlaps(ranges)) other.user_namespace = ranges.user_namespace;
+  }
   held_[id] = ranges;
   return {};
 }
@@ -70,8 +92,9 @@ Result<void> RangeAllocator::hold(const std::string& id, const HeldRanges& range
 bool RangeAllocator::release(const std::string& id) {
   const auto found = held_.find(id);
   if (found == held_.end()) return false;
-  if (is_slot(found->second)) free_.push_back(found->second.uids.first);
+  const HeldRanges ranges = found->second;
   held_.erase(found);
+  if (is_slot(ranges) && !is_held(ranges)) free_.push_back(ranges.uids.first);
   return true;
 }
 

@@ -20,8 +20,20 @@ inline constexpr std::uint32_t kRangeSize = 65536;
 struct HeldRanges {
   IdRange uids;
   IdRange gids;
+  // The inode number of the user namespace, as soon as a container has joined it. 0: the
+  // container made it itself and nobody has asked for it.
+  std::uint64_t user_namespace = 0;
 
   bool operator==(const HeldRanges&) const = default;
+
+  bool overlaps(const HeldRanges& other) const {
+    return uids.overlaps(other.uids) || gids.overlaps(other.gids);
+  }
+  // The pod rule: whoever joins a user namespace shares the ids, all of them, with those in it.
+  bool may_be_shared_by(const HeldRanges& joiner) const {
+    return joiner.user_namespace != 0 && uids == joiner.uids && gids == joiner.gids &&
+           (user_namespace == 0 || user_namespace == joiner.user_namespace);
+  }
 };
 
 class RangeAllocator {
@@ -36,9 +48,15 @@ class RangeAllocator {
   // owner at once. ENOSPC if none is left.
   Result<IdRange> take(const std::string& id);
   // Given ranges, from the pool or not; `id` must hold none. EBUSY names the container whose ids
-  // they overlap.
+  // they overlap and may not be shared.
   Result<void> hold(const std::string& id, const HeldRanges& ranges);
-  // False if `id` holds nothing.
+  // The container that made the user namespace of these ids itself, if that one still is known
+  // by nothing but its ids. Whether it is the one that `joiner` names is for the caller to find
+  // out.
+  const std::string* unproven_maker(const HeldRanges& joiner) const;
+  // Whether somebody holds ids of that very user namespace.
+  bool knows_namespace(std::uint64_t user_namespace) const;
+  // False if `id` holds nothing. Shared ids are free when nobody holds them any more.
   bool release(const std::string& id);
 
   const std::map<std::string, HeldRanges>& held() const { return held_; }
@@ -51,6 +69,7 @@ class RangeAllocator {
 
  private:
   const std::string* holder_of(const HeldRanges& ranges) const;
+  bool is_held(const HeldRanges& ranges) const;
   bool is_slot(const HeldRanges& ranges) const;
 
   std::vector<std::uint32_t> slots_;  // sorted first ids

@@ -1,5 +1,6 @@
 #include "mgr/range_journal.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/json_fields.h"
@@ -15,13 +16,13 @@ constexpr const char* kFileName = "ranges.journal";
 constexpr std::size_t kSlackBytes = 1U << 20U;
 
 std::string take_line(const std::string& id, const JournalEntry& entry) {
-  return nlohmann::json{{"take", id},
-                        {"uids", to_json(entry.ranges.uids)},
-                        {"gids", to_json(entry.ranges.gids)},
-                        {"pid", entry.registrant.pid},
-                        {"start_time", entry.registrant.start_time}}
-             .dump() +
-         "\n";
+  nlohmann::json line = {{"take", id},
+                         {"uids", to_json(entry.ranges.uids)},
+                         {"gids", to_json(entry.ranges.gids)},
+                         {"pid", entry.registrant.pid},
+                         {"start_time", entry.registrant.start_time}};
+  if (entry.ranges.user_namespace != 0) line["user_namespace"] = entry.ranges.user_namespace;
+  return line.dump() + "\n";
 }
 
 Result<void> apply_header(const nlohmann::json& line) {
@@ -42,17 +43,19 @@ Result<void> apply_take(const nlohmann::json& line, JournalContents& contents) {
   fields.required("take", id);
   fields.optional_object("uids", entry.ranges.uids, parse_id_range);
   fields.optional_object("gids", entry.ranges.gids, parse_id_range);
+  fields.optional("user_namespace", entry.ranges.user_namespace);
   fields.optional("pid", entry.registrant.pid);
   fields.optional("start_time", entry.registrant.start_time);
   TRY(std::move(fields).finish());
   if (entry.ranges.uids.count == 0 || entry.ranges.gids.count == 0) {
     return Error(EINVAL, join("'", id, "' has no ids"));
   }
-  for (const auto& [other_id, other] : contents.live) {
-    if (other_id == id || other.ranges.uids.overlaps(entry.ranges.uids) ||
-        other.ranges.gids.overlaps(entry.ranges.gids)) {
+  for (auto& [other_id, other] : contents.live) {
+    if (other_id != id && !other.ranges.overlaps(entry.ranges)) continue;
+    if (other_id == id || !other.ranges.may_be_shared_by(entry.ranges)) {
       return Error(EINVAL, join("'", id, "' and '", other_id, "' hold the same ids"));
     }
+    other.ranges.user_namespace = entry.ranges.user_namespace;
   }
   std::erase(contents.freed, entry.ranges.uids.first);
   contents.live.emplace(std::move(id), entry);
@@ -66,8 +69,12 @@ Result<void> apply_release(const nlohmann::json& line, JournalContents& contents
   TRY(std::move(fields).finish());
   const auto found = contents.live.find(id);
   if (found == contents.live.end()) return Error(EINVAL, join("'", id, "' held no ids"));
-  contents.freed.push_back(found->second.ranges.uids.first);
+  const HeldRanges ranges = found->second.ranges;
   contents.live.erase(found);
+  const bool is_shared =
+      std::any_of(contents.live.begin(), contents.live.end(),
+                  [&ranges](const auto& other) { return other.second.ranges.overlaps(ranges); });
+  if (!is_shared) contents.freed.push_back(ranges.uids.first);
   return {};
 }
 

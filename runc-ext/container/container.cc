@@ -168,7 +168,11 @@ Result<int> run_container(const RuntimeOptions& runtime, const RunOptions& optio
 Result<void> kill_container(const RuntimeOptions& runtime, const std::string& id, int signal,
                             bool all) {
   const Found container = TRY(find_container(runtime, id));
-  if (all) return Cgroup::from_state(container.record.cgroup).kill_all(signal);
+  // The other processes of a shared pid namespace would outlive the init.
+  const bool none_may_stay = signal == SIGKILL && container.record.shares_pid_namespace;
+  if (all || (none_may_stay && container.init)) {
+    return Cgroup::from_state(container.record.cgroup).kill_all(signal);
+  }
   if (!container.init) return Error(ESRCH, "container not running");
   Result<void> sent = sys::pidfd_send_signal(container.init->get(), signal);
   if (!sent.ok() && sent.error().code() == ESRCH) return Error(ESRCH, "container not running");

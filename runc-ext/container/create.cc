@@ -139,6 +139,7 @@ class Creation {
     plan_.cgroup_host = TRY(find_cgroup_host());
     const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
     TRY(convert_to_system_container(spec, rootfs));
+    plan_.joined = TRY(open_joined_namespaces(spec.linux_part));
     plan_.overlay = TRY(find_overlay(spec.root_path));
     plan_.id = options_.id;
     plan_.preserve_fds = options_.preserve_fds;
@@ -158,6 +159,7 @@ class Creation {
     record_.rootfs = spec.root_path;
     record_.created = now_text();
     record_.annotations = spec.annotations;
+    record_.shares_pid_namespace = plan_.joined.find(NamespaceType::kPid) != nullptr;
     record_.seccomp = spec.linux_part.seccomp;
     record_.no_new_privileges = spec.process->no_new_privileges;
     record_.env = spec.process->env;
@@ -204,6 +206,11 @@ class Creation {
     request.lifeline = plan_.overlay && !plan_.overlay->upper.empty()
                            ? parent_of(plan_.overlay->upper)
                            : plan_.spec.root_path;
+    if (const auto& user = plan_.joined.user) {
+      linux_part.uid_mappings = user->uids;
+      linux_part.gid_mappings = user->gids;
+      request.user_namespace = user->inode;
+    }
     request.given_uids = linux_part.uid_mappings.as_single_range();
     request.given_gids = linux_part.gid_mappings.as_single_range();
     for (const OciMount& mount : plan_.spec.mounts) {
@@ -253,8 +260,7 @@ class Creation {
     plan_.state = state_of(record_, ContainerStatus::kCreating);
     birth_ = TRY(start_birth(plan_));
     plan_.exec_fifo.reset();
-    const StepMessage child = TRY(birth_.helper_channel.expect(Step::kChild, "the mount helper"));
-    const auto pid = static_cast<pid_t>(child.number);
+    const pid_t pid = TRY(await_init(birth_));
     init_pidfd_ = TRY(sys::pidfd_open(pid));
     record_.init_pid = pid;
     record_.init_start_time = TRY(process_start_time(pid));
@@ -372,7 +378,9 @@ Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& di
   const auto note = [&first](Result<void> result) {
     if (first.ok() && !result.ok()) first = std::move(result);
   };
-  note(Cgroup::from_state(record.cgroup).remove());
+  const Cgroup cgroup = Cgroup::from_state(record.cgroup);
+  if (record.shares_pid_namespace) note(cgroup.kill_all(SIGKILL));
+  note(cgroup.remove());
   if (record.emulation_registered) {
     note(unless_down(fs::Client(runtime.emulator_socket).unregister_container(record.id)));
   }

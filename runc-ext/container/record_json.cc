@@ -151,6 +151,7 @@ std::string record_text(const ContainerRecord& record) {
       {"uidMappings", to_json(record.uid_map)},
       {"gidMappings", to_json(record.gid_map)},
       {"cgroup", to_json(record.cgroup)},
+      {"sharesPidNamespace", record.shares_pid_namespace},
       {"rangesRegistered", record.ranges_registered},
       {"emulationRegistered", record.emulation_registered},
       {"user", to_json(record.user)},
@@ -181,6 +182,7 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   in.optional_array("uidMappings", record.uid_map.entries, parse_id_map_entry);
   in.optional_array("gidMappings", record.gid_map.entries, parse_id_map_entry);
   in.optional_object("cgroup", record.cgroup, parse_cgroup_state);
+  in.optional("sharesPidNamespace", record.shares_pid_namespace);
   in.optional("rangesRegistered", record.ranges_registered);
   in.optional("emulationRegistered", record.emulation_registered);
   in.optional_object("user", record.user, parse_user);

@@ -33,6 +33,7 @@ struct ContainerRecord {
   IdMap uid_map;
   IdMap gid_map;
   CgroupState cgroup;
+  bool shares_pid_namespace = false;  // its processes do not end with its init
   bool ranges_registered = false;     // with sysbox-mgr
   bool emulation_registered = false;  // with sysbox-fs
   // For `exec`: what the container's own process was given.

@@ -12,12 +12,14 @@
 #include "runc-ext/init/mount_plan.h"
 #include "runc-ext/oci/spec.h"
 #include "runc-ext/oci/state_json.h"
+#include "runc-ext/system_container/joined_namespaces.h"
 #include "runc-ext/uid_shift/overlay_layers.h"
 
 namespace sysbox::runc {
 
 struct BirthPlan {
-  OciSpec spec;  // converted, with id maps
+  OciSpec spec;             // converted, with id maps
+  JoinedNamespaces joined;  // what the spec names by path
   std::string id;
   uid_t root_uid = 0;  // of the container's root, on the host
   gid_t root_gid = 0;

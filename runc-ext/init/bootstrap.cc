@@ -5,11 +5,13 @@
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGCHLD
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/syscalls.h"
 #include "runc-ext/init/container_init.h"
 #include "runc-ext/init/filesystem_identity.h"
+#include "runc-ext/init/foreign_namespaces.h"
 #include "runc-ext/init/rootfs.h"
 
 namespace sysbox::runc {
@@ -21,49 +23,99 @@ constexpr NamespaceType kMadeByClone[] = {NamespaceType::kUser, NamespaceType::k
                                           NamespaceType::kNetwork, NamespaceType::kIpc,
                                           NamespaceType::kUts};
 
-const OciNamespace* joined(const BirthPlan& plan, NamespaceType type) {
-  const OciNamespace* found = plan.spec.linux_part.find_namespace(type);
-  return found != nullptr && !found->path.empty() ? found : nullptr;
+Result<void> join(const JoinedNamespace& joined) {
+  const NamespaceInfo& info = namespace_info(joined.type);
+  return sys::setns(joined.fd.get(), info.clone_flag)
+      .in(sysbox::join("join ", info.oci_name, " namespace '", joined.path, "'"));
 }
 
-Result<void> join(const OciNamespace& space) {
-  const NamespaceInfo& info = namespace_info(space.type);
-  const UniqueFd fd = TRY(sys::open(space.path, O_RDONLY));
-  return sys::setns(fd.get(), info.clone_flag)
-      .in(sysbox::join("join ", info.oci_name, " namespace '", space.path, "'"));
+bool is_joined(const BirthPlan& plan, NamespaceType type) {
+  if (type == NamespaceType::kUser) return plan.joined.user.has_value();
+  return plan.joined.find(type) != nullptr;
 }
 
 std::uint64_t clone_flags(const BirthPlan& plan) {
   std::uint64_t flags = 0;
   for (const NamespaceType type : kMadeByClone) {
-    if (joined(plan, type) == nullptr) {
+    if (!is_joined(plan, type)) {
       flags |= static_cast<std::uint64_t>(namespace_info(type).clone_flag);
     }
   }
   return flags;
 }
 
+// A process beside the caller, a child of the caller's parent.
+Result<pid_t> clone_sibling(std::uint64_t flags, int cgroup_fd, const char* what) {
+  struct clone_args args {};
+  args.flags = flags | CLONE_PARENT;
+  if (cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<std::uint64_t>(cgroup_fd);
+  }
+  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0) return last_error("clone ", what, " (flags ", args.flags, ")");
+  return static_cast<pid_t>(pid);
+}
+
 // What the init runs; a child of the caller's parent, so that it outlives helper and runtime
 // and is reaped by the engine's shim.
 Result<pid_t> clone_init(const BirthPlan& plan, Channel& to_helper, Channel& to_parent,
                          Channel& helper_end) {
-  struct clone_args args {};
-  args.flags = clone_flags(plan) | CLONE_PARENT;
-  if (plan.cgroup_entrance.clone_into_fd() >= 0) {
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<std::uint64_t>(plan.cgroup_entrance.clone_into_fd());
-  }
-  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid < 0) return last_error("clone init (flags ", args.flags, ")");
+  const pid_t pid =
+      TRY(clone_sibling(clone_flags(plan), plan.cgroup_entrance.clone_into_fd(), "init"));
   if (pid == 0) {
     helper_end.close();
     run_container_init(plan, to_helper, to_parent);
   }
-  return static_cast<pid_t>(pid);
+  return pid;
+}
+
+// The init's ends of the channels, on their way to it.
+struct InitChannels {
+  Channel& to_helper;
+  Channel& to_parent;
+  Channel& helper_end;
+};
+
+// A user namespace that exists is entered by a process of its own, the *bridge*: namespaces that
+// are made must belong to it, so their maker is in it already, and from inside nobody can do the
+// helper's work. It brings the cgroup along, which it could not enter from inside either.
+Result<void> cross_bridge(const BirthPlan& plan, Channel& bridge_end, InitChannels channels) {
+  // The container's other processes may look into neither the bridge nor the init, which starts
+  // out with this.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (const JoinedNamespace* pids = plan.joined.find(NamespaceType::kPid)) TRY(join(*pids));
+  TRY(sys::setns(plan.joined.user->fd.get(), CLONE_NEWUSER)
+          .in(sysbox::join("join the user namespace of ", plan.joined.user->origin)));
+  const pid_t init = TRY(clone_sibling(clone_flags(plan), -1, "init"));
+  if (init == 0) {
+    bridge_end.close();
+    channels.helper_end.close();
+    run_container_init(plan, channels.to_helper, channels.to_parent);
+  }
+  return bridge_end.send(Step::kChild, init);
+}
+
+Result<pid_t> clone_init_over_bridge(const BirthPlan& plan, Channel& parent,
+                                     InitChannels channels) {
+  auto [to_bridge, bridge_end] = TRY(Channel::make_pair());
+  const pid_t bridge =
+      TRY(clone_sibling(0, plan.cgroup_entrance.clone_into_fd(), "into the user namespace"));
+  if (bridge == 0) {
+    to_bridge.close();
+    parent.close();
+    const Result<void> crossed = cross_bridge(plan, bridge_end, channels);
+    if (!crossed.ok()) bridge_end.send_failure(crossed.error());
+    ::_exit(crossed.ok() ? 0 : 1);
+  }
+  bridge_end.close();
+  TRY(parent.send(Step::kBridge, bridge));
+  const StepMessage child = TRY(to_bridge.expect(Step::kChild, "the bridge to the user namespace"));
+  return static_cast<pid_t>(child.number);
 }
 
 Result<void> write_id_maps(const BirthPlan& plan, pid_t pid) {
-  if (joined(plan, NamespaceType::kUser) != nullptr) return {};
+  if (plan.joined.user) return {};
   const std::string proc = sysbox::join("/proc/", pid, "/");
   TRY(sys::write_file(proc + "uid_map", plan.spec.linux_part.uid_mappings.text()));
   return sys::write_file(proc + "gid_map", plan.spec.linux_part.gid_mappings.text());
@@ -94,14 +146,17 @@ Result<void> own_mount_namespace() {
   return sys::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, slave);
 }
 
-// Joins what the init must be born into. Network before user: an engine's network namespace may
-// belong to the host's user namespace, and entering it needs the host's root.
+// Joins what the init must be born into. All before the user namespace: an engine's network
+// namespace may belong to the host's one, and entering it needs the host's root. The cgroup
+// namespace is left to the init, which goes through its cgroups first.
 Result<void> join_before_clone(const BirthPlan& plan) {
-  for (const NamespaceType type :
-       {NamespaceType::kNetwork, NamespaceType::kIpc, NamespaceType::kUts, NamespaceType::kPid}) {
-    if (const OciNamespace* space = joined(plan, type)) TRY(join(*space));
+  for (const JoinedNamespace& joined : plan.joined.others) {
+    if (joined.type == NamespaceType::kCgroup) continue;
+    // The bridge itself stays in our pid namespace, where it learns the init's pid as we see it.
+    if (joined.type == NamespaceType::kPid && plan.joined.user) continue;
+    TRY(join(joined));
   }
-  return {};
+  return set_up_foreign_namespaces(plan);
 }
 
 Result<void> send_mounts(Channel& init, const std::vector<UniqueFd>& mounts) {
@@ -130,7 +185,10 @@ Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to
   auto [to_init, init_to_helper] = TRY(Channel::make_pair());
   TRY(own_mount_namespace());
   TRY(join_before_clone(plan));
-  const pid_t init = TRY(clone_init(plan, init_to_helper, init_to_parent, to_init));
+  const pid_t init =
+      plan.joined.user
+          ? TRY(clone_init_over_bridge(plan, parent, {init_to_helper, init_to_parent, to_init}))
+          : TRY(clone_init(plan, init_to_helper, init_to_parent, to_init));
   init_to_helper.close();
   init_to_parent.close();
   TRY(write_id_maps(plan, init));
@@ -162,6 +220,16 @@ Result<Birth> start_birth(const BirthPlan& plan) {
     ::_exit(1);
   }
   return Birth{pid, std::move(to_helper), std::move(to_init)};
+}
+
+Result<pid_t> await_init(Birth& birth) {
+  StepMessage message = TRY(birth.helper_channel.receive("the mount helper"));
+  if (message.step == Step::kBridge) {
+    ::waitpid(static_cast<pid_t>(message.number), nullptr, 0);
+    message = TRY(birth.helper_channel.receive("the mount helper"));
+  }
+  if (message.step != Step::kChild) return Error(EPROTO, "the mount helper told of no init");
+  return static_cast<pid_t>(message.number);
 }
 
 }  // namespace sysbox::runc

@@ -23,9 +23,12 @@ struct Birth {
 };
 
 // Forks the helper, which does all its steps and exits. Messages on helper_channel, in order:
-// kChild (pid of init) … caller: kGo … kHooks … caller: kGo … kPivoted, end. On init_channel:
+// what await_init() takes … caller: kGo … kHooks … caller: kGo … kPivoted, end. On init_channel:
 // kPrepared, [kConsole], kListener, kReady, end (execve). A kFailed may come at any point.
 // The calling process must have a single thread.
 Result<Birth> start_birth(const BirthPlan& plan);
+
+// The init's pid, as soon as it exists.
+Result<pid_t> await_init(Birth& birth);
 
 }  // namespace sysbox::runc

@@ -17,6 +17,7 @@ namespace sysbox::runc {
 enum class Step : std::uint8_t {
   kFailed,    // text: the error; ends everything
   kChild,     // helper → parent: number = init's pid on the host
+  kBridge,    // helper → parent: number = pid of a short-lived child that is to be reaped
   kGo,        // the step before is done, go on
   kHooks,     // helper → parent: mounts are there, the old root too: run the hooks
   kMounts,    // helper → init: descriptors of detached mounts, in the plan's order

@@ -11,6 +11,7 @@
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/container/hooks.h"
+#include "runc-ext/init/foreign_namespaces.h"
 #include "runc-ext/init/free_mounts.h"
 #include "runc-ext/init/kernel_filesystems.h"
 #include "runc-ext/init/process_attributes.h"
@@ -22,22 +23,17 @@ namespace {
 
 constexpr int kProgramMissing = 127;  // the shell's word for a program that cannot be run
 
-Result<void> join_user_namespace(const BirthPlan& plan) {
-  const OciNamespace* user = plan.spec.linux_part.find_namespace(NamespaceType::kUser);
-  if (user == nullptr || user->path.empty()) return {};
-  return Error(ENOTSUP, "linux.namespaces: joining a user namespace by path is not supported yet");
-}
-
 Result<void> enter_cgroup_namespace(const BirthPlan& plan) {
-  const OciNamespace* space = plan.spec.linux_part.find_namespace(NamespaceType::kCgroup);
-  if (space == nullptr || space->path.empty()) return plan.cgroup_entrance.unshare_namespace();
-  const UniqueFd fd = TRY(sys::open(space->path, O_RDONLY));
-  return sys::setns(fd.get(), CLONE_NEWCGROUP);
+  const JoinedNamespace* joined = plan.joined.find(NamespaceType::kCgroup);
+  if (joined == nullptr) return plan.cgroup_entrance.unshare_namespace();
+  return sys::setns(joined->fd.get(), CLONE_NEWCGROUP)
+      .in(join("join cgroup namespace '", joined->path, "'"));
 }
 
 // The time namespace is entered by execve; a kernel without them (CONFIG_TIME_NS) has nothing to
 // isolate unless offsets were asked for.
 Result<void> enter_time_namespace(const BirthPlan& plan) {
+  if (plan.joined.find(NamespaceType::kTime) != nullptr) return {};
   const auto& offsets = plan.spec.linux_part.time_offsets;
   const Result<void> made = sys::unshare(CLONE_NEWTIME);
   if (!made.ok()) {
@@ -57,7 +53,9 @@ Result<void> enter_time_namespace(const BirthPlan& plan) {
   return written;
 }
 
-Result<void> set_names(const OciSpec& spec) {
+Result<void> set_names(const BirthPlan& plan) {
+  const OciSpec& spec = plan.spec;
+  if (plan.joined.is_foreign(NamespaceType::kUts)) return {};  // the helper has
   if (!spec.hostname.empty() && ::sethostname(spec.hostname.c_str(), spec.hostname.size()) != 0) {
     return last_error("set hostname '", spec.hostname, "'");
   }
@@ -81,13 +79,15 @@ std::string within_mapped_groups(const std::string& value, const IdMap& groups) 
 
 // Written through our own locked /proc, and only if it is one: the file is a kernel's or an
 // emulated one, never a place that a bundle or image led us to (CVE-2025-52881).
-Result<void> set_sysctls(const OciSpec& spec) {
+Result<void> set_sysctls(const BirthPlan& plan) {
+  const OciSpec& spec = plan.spec;
   if (spec.linux_part.sysctl.empty()) return {};
   const UniqueFd sysctls = TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY | O_NOFOLLOW));
   if (TRY(sys::fstatfs_type(sysctls.get())) != PROC_SUPER_MAGIC) {
     return Error(EINVAL, "linux.sysctl: /proc is not a procfs");
   }
   for (const auto& [name, value] : spec.linux_part.sysctl) {
+    if (is_foreign_sysctl(plan, name)) continue;  // the helper has set it
     std::string path = name;
     for (char& c : path) c = c == '.' ? '/' : c;
     const UniqueFd file =
@@ -120,7 +120,6 @@ Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
   TRY(helper.expect(Step::kGo, "the mount helper"));
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
                                                                            : BornInLeaf::kNo));
-  TRY(join_user_namespace(plan));
   TRY(become_container_root());
   TRY(helper.expect(Step::kHooks, "the mount helper"));
   TRY(run_inner_hooks(plan.spec.hooks.create_container, plan, "createContainer"));
@@ -146,8 +145,8 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent) {
   if (::setsid() < 0 && errno != EPERM) return last_error("setsid");
   if (plan.new_keyring) TRY(join_session_keyring(plan.id));
   TRY(set_up_terminal(process, ConsoleNode::kReplace, parent));
-  TRY(set_names(plan.spec));
-  TRY(set_sysctls(plan.spec));
+  TRY(set_names(plan));
+  TRY(set_sysctls(plan));
   TRY(enter_time_namespace(plan));
   TRY(enter_working_directory(process.cwd));
   const std::string program = TRY(find_program(process));

@@ -62,7 +62,7 @@ Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const Bi
 
 Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& mount,
                     std::vector<UniqueFd>& from_host, std::size_t& next_from_host) {
-  if (is_made_by_host(mount)) {
+  if (is_made_by_host(plan, mount)) {
     if (next_from_host >= from_host.size()) return Error(EPROTO, "the helper sent too few mounts");
     const UniqueFd made = std::move(from_host[next_from_host++]);
     return attach_inside(root, mount.destination, made.get());

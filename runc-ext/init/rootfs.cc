@@ -36,6 +36,7 @@ Result<UniqueFd> make_on_host(const BirthPlan& plan, const OciMount& mount,
   if (mount.type == "proc") return procfs_of(namespaces.pid.get(), mount);
   if (mount.type == "sysfs") return new_sysfs(mount);
   if (is_dev(mount)) return make_dev(plan, mount);
+  if (mount.type == "mqueue") return new_filesystem(mount);
   return new_filesystem(mount, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
 }
 
@@ -163,13 +164,17 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
   return root;
 }
 
-bool is_made_by_host(const OciMount& mount) { return mount.bind || is_dev(mount); }
+bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {
+  if (mount.bind || is_dev(mount)) return true;
+  // The queues are those of the ipc namespace, which root inside may mount only if it is its own.
+  return mount.type == "mqueue" && plan.joined.is_foreign(NamespaceType::kIpc);
+}
 
 Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
                                                   const InitNamespaces& namespaces) {
   std::vector<UniqueFd> mounts;
   for (const OciMount& mount : plan.mounts.free) {
-    if (!is_made_by_host(mount)) continue;
+    if (!is_made_by_host(plan, mount)) continue;
     mounts.push_back(
         TRY(make_on_host(plan, mount, namespaces).in(join("mount '", mount.destination, "'"))));
   }

@@ -32,7 +32,7 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
 Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
                                                   const InitNamespaces& namespaces);
 // Whether prepare_free_mounts() makes it; all others are made by init.
-bool is_made_by_host(const OciMount& mount);
+bool is_made_by_host(const BirthPlan& plan, const OciMount& mount);
 
 // Makes `root` the mount namespace's root and drops the old one.
 Result<void> pivot_into(const RootDir& root);

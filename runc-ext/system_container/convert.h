@@ -1,7 +1,7 @@
 #pragma once
 
 // An ordinary OCI spec → a system container's spec. Changes nothing but the spec; reads the image
-// through `rootfs`, and the namespace files that the spec names.
+// through `rootfs`.
 
 #include <cstdint>
 #include <string>
@@ -16,10 +16,9 @@ namespace sysbox::runc {
 
 // Checks and completes the spec, in place; `rootfs` tells whether process.args[0] is systemd:
 //  - refuses what would share the host's namespaces or break isolation, by name: pid, network,
-//    mount, ipc and uts namespaces must be in the spec (absent means the host's), and none may be
-//    the runtime's own;
+//    mount, ipc and uts namespaces must be in the spec (absent means the host's);
 //  - adds user and cgroup namespaces where the spec has none;
-//  - checks given id mappings: one block of at least 65536 ids from container id 0, without host
+//  - checks given id mappings: one block of at least 1000 ids from container id 0, without host
 //    id 0; both absent: the caller fills them in;
 //  - full capabilities for root, the bounding set for others; no AppArmor profile;
 //  - default mounts of a machine (/proc /sys /sys/fs/cgroup /dev /dev/pts /dev/shm /dev/mqueue,

@@ -1,10 +1,10 @@
 #include "runc-ext/system_container/steps.h"
 
 namespace sysbox::runc {
-namespace {
 
-// What an ordinary image needs: nobody is 65534, and inner engines map parts of it further.
-constexpr std::uint32_t kLeastIds = 65536;
+// The users and groups that a machine has of its own are below 1000 (tty is 5); engines that count
+// an image's ids, as `podman --userns=auto`, give no fewer either. Nobody, 65534, may be left out.
+static constexpr std::uint32_t kLeastIds = 1000;
 
 Result<void> check_map(const std::string& path, const IdMap& map) {
   const std::optional<IdRange> range = map.as_single_range();
@@ -20,8 +20,6 @@ Result<void> check_map(const std::string& path, const IdMap& map) {
   }
   return {};
 }
-
-}  // namespace
 
 Result<void> check_id_mappings(const OciLinux& linux_part) {
   const bool uids_given = !linux_part.uid_mappings.entries.empty();

@@ -186,6 +186,118 @@ TEST_F(ContainersOnDisk, ADamagedRecordNeverLeadsToSharedIds) {
   EXPECT_EQ(add("c").value().uids, kSlot0);
 }
 
+class PodsOnDisk : public ContainersOnDisk {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to map foreign ids";
+    if (!start_pod()) GTEST_SKIP() << "user namespaces are not allowed here";
+  }
+  // A process in a user namespace that maps the pool's first range.
+  bool start_pod() { return start_in_range(pod_, kFirst); }
+  static bool start_in_range(std::optional<ChildProcess>& process, std::uint32_t first) {
+    process.emplace(std::vector<std::string>{"unshare", "--user", "sleep", "60"});
+    const std::string map = "/proc/" + std::to_string(process->pid()) + "/uid_map";
+    return eventually([&] { return sys::write_file(map, join("0 ", first, " 65536")).ok(); });
+  }
+  static std::uint64_t user_namespace_of(const ChildProcess& process) {
+    return sys::fstatat(AT_FDCWD, join("/proc/", process.pid(), "/ns/user")).value().st_ino;
+  }
+  RegisterRequest joining(const std::string& id, std::uint64_t user_namespace) const {
+    RegisterRequest joined = request(id);
+    joined.given_uids = joined.given_gids = kSlot0;
+    joined.user_namespace = user_namespace;
+    return joined;
+  }
+  Result<RegisterReply> join_pod(const std::string& id) {
+    return containers_->register_container(joining(id, user_namespace_of(*pod_)));
+  }
+
+  std::optional<ChildProcess> pod_;
+};
+
+TEST_F(PodsOnDisk, ContainersOfOneUserNamespaceShareItsIdsUntilTheLastIsUnregistered) {
+  ASSERT_TRUE(join_pod("pause").ok());
+  ASSERT_TRUE(join_pod("app").ok());
+  open();
+  ASSERT_TRUE(join_pod("sidecar").ok());
+  EXPECT_EQ(containers_->list().free_ranges, 1U);
+  ASSERT_TRUE(containers_->unregister_container("pause").ok());
+  ASSERT_TRUE(containers_->unregister_container("sidecar").ok());
+  open();
+  EXPECT_THAT(listed(), ElementsAre("app"));
+  EXPECT_EQ(containers_->list().free_ranges, 1U);
+  EXPECT_EQ(add("other").value().uids, kSlot1);
+  ASSERT_TRUE(containers_->unregister_container("app").ok());
+  EXPECT_EQ(containers_->list().free_ranges, 1U);
+}
+
+TEST_F(PodsOnDisk, WhoeverJoinsAContainersUserNamespaceSharesItsIds) {
+  ASSERT_EQ(add("maker").value().uids, kSlot0);
+  ASSERT_TRUE(join_pod("joiner").ok());
+  ASSERT_TRUE(containers_->unregister_container("maker").ok());
+  EXPECT_EQ(add("next").value().uids, kSlot1) << "the joiner still runs under the first range";
+}
+
+TEST_F(PodsOnDisk, IdsThatProcessesOutsideOfItUseAreNoPods) {
+  std::optional<ChildProcess> stranger;
+  ASSERT_TRUE(start_in_range(stranger, kFirst + 65000));
+  const Result<RegisterReply> refused = join_pod("app");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), EBUSY);
+  EXPECT_EQ(refused.error().message(),
+            join("host ids ", kFirst, "-", kFirst + 65535,
+                 " of the user namespace are in use outside of it, by process ", stranger->pid(),
+                 "; each pod needs ids of its own"));
+  EXPECT_THAT(listed(), IsEmpty());
+  stranger->stop(SIGKILL);
+  EXPECT_TRUE(join_pod("app").ok());
+}
+
+TEST_F(PodsOnDisk, AUserNamespaceInsideThePodIsThePods) {
+  std::optional<ChildProcess> inner;
+  inner.emplace(std::vector<std::string>{"nsenter", "--user", "--preserve-credentials", "--target",
+                                         std::to_string(pod_->pid()), "unshare", "--user",
+                                         "--map-root-user", "sleep", "60"});
+  const std::string map = "/proc/" + std::to_string(inner->pid()) + "/uid_map";
+  // Before it is there the process is in ours, where it is nobody's concern.
+  eventually([&] { return contents_of(map).find("4294967295") == std::string::npos; });
+  EXPECT_TRUE(join_pod("app").ok());
+}
+
+// The range of a container that is gone was given to the next, while something still pins the
+// user namespace of the first.
+TEST_F(PodsOnDisk, AnOldUserNamespaceDoesNotShareItsIdsNextOwner) {
+  const std::uint64_t old_namespace = user_namespace_of(*pod_);
+  pod_->stop(SIGKILL);
+  ASSERT_EQ(add("next").value().uids, kSlot0);
+  const Result<RegisterReply> refused =
+      containers_->register_container(joining("late", old_namespace));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message(),
+              HasSubstr("belong to container 'next', which has made another one"));
+  // Its owner's processes are strangers to the old namespace.
+  std::optional<ChildProcess> next;
+  ASSERT_TRUE(start_in_range(next, kFirst));
+  EXPECT_THAT(containers_->register_container(joining("late", old_namespace)).error().message(),
+              HasSubstr("in use outside of it"));
+  EXPECT_THAT(listed(), ElementsAre("next"));
+}
+
+TEST_F(PodsOnDisk, IdsOfADeadPodAreFreeAgain) {
+  {
+    ChildProcess caller({"sleep", "60"});
+    RegisterRequest dead = joining("app", user_namespace_of(*pod_));
+    dead.caller_pid = caller.pid();
+    ASSERT_TRUE(containers_->register_container(dead).ok());
+  }
+  open();
+  EXPECT_THAT(listed(), ElementsAre("app"));
+  pod_->stop(SIGKILL);
+  open();
+  EXPECT_THAT(listed(), IsEmpty());
+  EXPECT_EQ(containers_->list().free_ranges, 2U);
+}
+
 TEST_F(ContainersOnDisk, VolumesStayOverStopAndStart) {
   ASSERT_TRUE(add("a").ok());
   scratch_.write("data/volumes/a/docker/file", "kept");

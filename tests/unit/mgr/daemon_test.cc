@@ -48,8 +48,11 @@ class Daemon : public ::testing::Test {
   Client client() const { return Client(socket()); }
   std::string socket() const { return scratch_ / "run/sysbox-mgr.sock"; }
   std::string log() const { return contents_of(scratch_ / "log"); }
-  Result<RegisterReply> add(const std::string& id) const {
+  Result<RegisterReply> add(const std::string& id, std::optional<IdRange> pod_ids = {},
+                            std::uint64_t user_namespace = 0) const {
     RegisterRequest request;
+    request.given_uids = request.given_gids = pod_ids;
+    request.user_namespace = user_namespace;
     request.id = id;
     request.rootfs = scratch_ / "rootfs";
     request.lifeline = scratch_.make_directory("life/" + id);
@@ -163,6 +166,28 @@ TEST_F(Daemon, KillAtAnyMomentNeverSharesOrForgetsIds) {
     }
     promised.clear();
   }
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/ranges.journal.corrupt"));
+}
+
+// Each container of a pod comes to another daemon, for the last one was killed meanwhile.
+TEST_F(Daemon, KillBetweenTheContainersOfAPodKeepsItsIdsTogether) {
+  const IdRange ids{3300000000U, 65536};
+  constexpr std::uint64_t kNobodysNamespace = 7;
+  for (const char* id : {"pause", "app", "sidecar"}) {
+    ASSERT_TRUE(add(id, ids, kNobodysNamespace).ok()) << id;
+    daemon_->stop(SIGKILL);
+    start();
+    EXPECT_EQ(client().list().value().free_ranges, 2U);
+    EXPECT_FALSE(add("stranger", ids, kNobodysNamespace + 1).ok());
+  }
+  EXPECT_THAT(listed(), ElementsAre("app", "pause", "sidecar"));
+  for (const char* id : {"pause", "app", "sidecar"}) {
+    EXPECT_EQ(client().list().value().free_ranges, 2U) << id;
+    ASSERT_TRUE(client().unregister_container(id).ok());
+    daemon_->stop(SIGKILL);
+    start();
+  }
+  EXPECT_EQ(client().list().value().free_ranges, 3U);
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/ranges.journal.corrupt"));
 }
 

@@ -14,12 +14,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Not;
 
-TEST(LiveProcesses, ReadsIdMaps) {
-  EXPECT_THAT(parse_id_map("         0     231072      65536\n 70000 9 1\nbad 1 1\n").entries,
-              ElementsAre(IdMapEntry{0, 231072, 65536}, IdMapEntry{70000, 9, 1}));
-  EXPECT_TRUE(parse_id_map("").entries.empty());
-}
-
 TEST(LiveProcesses, FindsTheStartTimeWhateverTheProgramIsCalled) {
   EXPECT_EQ(
       parse_start_time("12 (a) b) 3 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 9"),

@@ -82,6 +82,47 @@ TEST(RangeAllocator, TellsWhichRangesForeignIdsTouch) {
   EXPECT_THAT(allocator.unheld_slots_in({231071, 2}), ElementsAre(slot(165536), slot(231072)));
 }
 
+TEST(RangeAllocator, ContainersOfOneUserNamespaceShareItsIdsUntilTheLastIsGone) {
+  RangeAllocator allocator({{100000, 2 * kRangeSize}});
+  const HeldRanges pod{slot(100000), slot(100000), 77};
+  ASSERT_TRUE(allocator.hold("pause", pod).ok());
+  EXPECT_TRUE(allocator.knows_namespace(77));
+  ASSERT_TRUE(allocator.hold("app", pod).ok());
+  EXPECT_EQ(allocator.free_count(), 1U);
+  EXPECT_TRUE(allocator.release("pause"));
+  EXPECT_EQ(allocator.free_count(), 1U) << "the second container still has them";
+  EXPECT_EQ(allocator.take("other").value(), slot(165536));
+  EXPECT_TRUE(allocator.release("app"));
+  EXPECT_FALSE(allocator.knows_namespace(77));
+  EXPECT_THAT(allocator.free_firsts(), ElementsAre(100000));
+}
+
+TEST(RangeAllocator, IdsOfOneUserNamespaceAreNotSharedWithAnother) {
+  RangeAllocator allocator({{100000, 2 * kRangeSize}});
+  const IdRange ids = slot(900000);
+  ASSERT_TRUE(allocator.hold("pod", {ids, ids, 77}).ok());
+  EXPECT_FALSE(allocator.hold("other-pod", {ids, ids, 78}).ok());
+  EXPECT_FALSE(allocator.hold("makes-its-own", {ids, ids}).ok());
+  EXPECT_FALSE(allocator.hold("part", {{900000, 10}, {900000, 10}, 77}).ok());
+  EXPECT_FALSE(allocator.hold("other-gids", {ids, slot(1000000), 77}).ok());
+}
+
+TEST(RangeAllocator, WhoeverJoinsAContainersUserNamespaceMakesItKnown) {
+  RangeAllocator allocator({{100000, 2 * kRangeSize}});
+  const IdRange ids = allocator.take("maker").value();
+  const HeldRanges joiner{ids, ids, 77};
+  ASSERT_NE(allocator.unproven_maker(joiner), nullptr);
+  EXPECT_EQ(*allocator.unproven_maker(joiner), "maker");
+  ASSERT_TRUE(allocator.hold("joiner", joiner).ok());
+  EXPECT_EQ(allocator.unproven_maker(joiner), nullptr);
+  EXPECT_EQ(allocator.held().at("maker").user_namespace, 77U);
+  EXPECT_FALSE(allocator.hold("other", {ids, ids, 78}).ok());
+  EXPECT_TRUE(allocator.release("maker"));
+  EXPECT_EQ(allocator.free_count(), 1U);
+  EXPECT_TRUE(allocator.release("joiner"));
+  EXPECT_EQ(allocator.free_count(), 2U);
+}
+
 // Whatever happens in whatever order: no two holders share an id, and nothing is lost.
 TEST(RangeAllocator, NoTwoContainersEverShareAnId) {
   std::mt19937 random(4711);  // NOLINT(cert-msc51-cpp): the same sequence in each run

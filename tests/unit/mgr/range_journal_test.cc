@@ -47,6 +47,34 @@ TEST_F(JournalOnDisk, RemembersWhoHoldsWhatAndTheOrderOfReturns) {
   EXPECT_THAT(again.contents.freed, ElementsAre(231072, 100000));
 }
 
+TEST_F(JournalOnDisk, RemembersWhoSharesTheIdsOfAUserNamespace) {
+  JournalEntry pod = entry(100000);
+  pod.ranges.user_namespace = 77;
+  {
+    RangeJournal journal = open().journal;
+    // It made the namespace; the next one has joined it.
+    ASSERT_TRUE(journal.record_take("z-maker", entry(100000)).ok());
+    ASSERT_TRUE(journal.record_take("joiner", pod).ok());
+  }
+  // The second reading is of the short file, in the order of the names.
+  for (int reading = 0; reading < 2; ++reading) {
+    const RangeJournal::Opened again = open();
+    ASSERT_FALSE(again.mistake) << again.mistake->message();
+    EXPECT_THAT(again.contents.live,
+                ElementsAre(std::pair("joiner", pod), std::pair("z-maker", pod)));
+  }
+  {
+    RangeJournal journal = open().journal;
+    ASSERT_TRUE(journal.record_release("z-maker").ok());
+  }
+  EXPECT_THAT(open().contents.freed, IsEmpty());
+  {
+    RangeJournal journal = open().journal;
+    ASSERT_TRUE(journal.record_release("joiner").ok());
+  }
+  EXPECT_THAT(open().contents.freed, ElementsAre(100000));
+}
+
 TEST_F(JournalOnDisk, OpeningWritesAShortFileOfTheSameMeaning) {
   {
     RangeJournal journal = open().journal;
@@ -143,6 +171,11 @@ TEST_P(DamagedJournal, IsRefusedWithTheLine) {
   ",\"count\":65536},"                              \
   "\"gids\":{\"first\":" first ",\"count\":65536}}\n"
 
+#define JOIN(id, space)                        \
+  "{\"take\":\"" id                            \
+  "\",\"uids\":{\"first\":5,\"count\":65536}," \
+  "\"gids\":{\"first\":5,\"count\":65536},\"user_namespace\":" space "}\n"
+
 INSTANTIATE_TEST_SUITE_P(
     RangeJournal, DamagedJournal,
     ::testing::Values(
@@ -152,6 +185,8 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"SameIdTwice", "{\"version\":1}\n" TAKE("a", "100000") TAKE("a", "200000"),
                "line 3: 'a' and 'a' hold the same ids"},
         Damage{"SharedIds", "{\"version\":1}\n" TAKE("a", "100000") TAKE("b", "100001"),
+               "line 3: 'b' and 'a' hold the same ids"},
+        Damage{"IdsOfTwoUserNamespaces", "{\"version\":1}\n" JOIN("a", "7") JOIN("b", "8"),
                "line 3: 'b' and 'a' hold the same ids"},
         Damage{"ReleaseOfNothing", "{\"version\":1}\n{\"release\":\"a\"}\n",
                "line 2: 'a' held no ids"},
