@@ -2,6 +2,7 @@
 
 #include <linux/magic.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "common/mount_info.h"
@@ -136,6 +137,31 @@ Result<OverlayLayers> parse_overlay_options(std::string_view superblock_options,
   return layers;
 }
 
+namespace {
+
+bool has_all_lower(const OverlayLayers& layers) {
+  return std::all_of(layers.lower.begin(), layers.lower.end(),
+                     [](const std::string& layer) { return sys::fstatat(AT_FDCWD, layer).ok(); });
+}
+
+// Engines with many layers mount from a directory of theirs, with names relative to it, which the
+// kernel does not tell: Docker's is the one above the container's own, containerd's the one
+// above all snapshots, of which the upper layer, always named in full, is one.
+Result<OverlayLayers> layers_of(const MountInfo& mount) {
+  const std::string docker_base = parent_of(parent_of(mount.target));
+  OverlayLayers layers = TRY(parse_overlay_options(mount.superblock_options, docker_base));
+  if (has_all_lower(layers)) return layers;
+  for (std::string base = parent_of(layers.upper); base != "/"; base = parent_of(base)) {
+    OverlayLayers other = TRY(parse_overlay_options(mount.superblock_options, base));
+    if (has_all_lower(other)) return other;
+  }
+  return Error(ENOENT, join("cannot find the layers of the overlay '", mount.target,
+                            "': they are named relative to an unknown directory (",
+                            mount.superblock_options, ")"));
+}
+
+}  // namespace
+
 Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs) {
   const UniqueFd root = TRY(sys::open(rootfs, O_PATH | O_DIRECTORY));
   if (TRY(sys::fstatfs_type(root.get())) != OVERLAYFS_SUPER_MAGIC) return {std::nullopt};
@@ -152,9 +178,7 @@ Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs) {
                                  "' is a directory inside an overlay file system, which cannot be "
                                  "id-mapped; put the bundle on ext4, xfs, btrfs or tmpfs"));
     }
-    // Engines mount with relative names from the directory above the container's own.
-    return {TRY(parse_overlay_options(mount.superblock_options, parent_of(parent_of(mount.target)))
-                    .in(join("rootfs '", rootfs, "'")))};
+    return {TRY(layers_of(mount).in(join("rootfs '", rootfs, "'")))};
   }
   return Error(ENOENT, join("rootfs '", rootfs, "': its mount is not in /proc/self/mountinfo"));
 }

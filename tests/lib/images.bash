@@ -66,13 +66,68 @@ make_busybox_dir() { # a root file system whose only program is busybox, linked 
   printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$1/etc/group"
 }
 make_busybox_tar() { tar -C "$(busybox_dir)" --numeric-owner --owner=0 --group=0 -cf "$1" .; }
-make_machine_tar() {
+make_busybox_oci() { cached oci.tar make_busybox_oci; }
+layered_oci() { cached layered.tar make_layered_oci; }
+machine_tar() {
   rm -f "$1.tar"
   "$images_source/packaging/make-rootfs" "$1.tar" "${machine_packages[@]}" && mv "$1.tar" "$1"
+}
+# An image as engines exchange them (OCI image layout), of the layers that are on stdin, one file
+# name a line. Its command is a shell.
+make_oci_tar() { # FILE NAME
+  local dir layer layers=() config manifest
+  dir=$(mktemp -d)
+  mkdir -p "$dir/blobs/sha256"
+  while read -r layer; do layers+=("$(add_blob "$dir" <"$layer")"); done
+  config=$(jq --null-input --compact-output --args '{architecture: "amd64", os: "linux",
+    config: {Cmd: ["/bin/sh"]},
+    rootfs: {type: "layers", diff_ids: $ARGS.positional | map("sha256:" + .)}}' -- "${layers[@]}" |
+    add_blob "$dir")
+  manifest=$(
+    for layer in "${layers[@]}"; do blob_of "$dir" "$layer" layer.v1.tar; done |
+      jq --slurp --compact-output --argjson config "$(blob_of "$dir" "$config" config.v1+json)" \
+        '{schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
+          config: $config, layers: .}' | add_blob "$dir"
+  )
+  blob_of "$dir" "$manifest" manifest.v1+json | jq --compact-output --arg name "$2" \
+    '{schemaVersion: 2, manifests: [. + {annotations: {"io.containerd.image.name": $name,
+      "org.opencontainers.image.ref.name": $name}}]}' >"$dir/index.json"
+  echo '{"imageLayoutVersion":"1.0.0"}' >"$dir/oci-layout"
+  tar -C "$dir" -cf "$1" .
+  rm -rf "$dir"
+}
+add_blob() { # DIR: stdin becomes a blob; prints its digest
+  local digest
+  cat >"$1/blob"
+  digest=$(sha256sum <"$1/blob" | cut -d ' ' -f 1)
+  mv "$1/blob" "$1/blobs/sha256/$digest"
+  echo "$digest"
+}
+blob_of() { # DIR DIGEST KIND: its descriptor
+  jq --null-input --compact-output --arg digest "sha256:$2" --arg kind "application/vnd.oci.image.$3" \
+    --argjson size "$(stat -c %s "$1/blobs/sha256/$2")" \
+    '{mediaType: $kind, digest: $digest, size: $size}'
+}
+make_busybox_oci() { busybox_tar | make_oci_tar "$1" localhost/busybox:latest; }
+# More layers than have room in the options of a mount by their full names.
+make_layered_oci() {
+  local dir i
+  dir=$(mktemp -d)
+  for i in {1..70}; do
+    echo "$i" >"$dir/layer-$i"
+    tar -C "$dir" --numeric-owner --owner=0 --group=0 -cf "$dir/$i.tar" "layer-$i"
+  done
+  {
+    busybox_tar
+    printf "$dir/%d.tar\n" {1..70}
+  } | make_oci_tar "$1" localhost/layered:latest
+  rm -rf "$dir"
 }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
 
 busybox_dir() { cached busybox make_busybox_dir; }
 busybox_tar() { cached import.tar make_busybox_tar; }
+busybox_oci() { cached oci.tar make_busybox_oci; }
+layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
 engine_dir() { cached engine make_engine_dir; }
