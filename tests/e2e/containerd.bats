@@ -100,8 +100,8 @@ teardown() {
 # What the CRI plug-in does for a pod with hostUsers: false: a user and a network namespace of the
 # pod, a pause container in them, and the others in the pause container's.
 @test "a pod: containers that share user, network, ipc and uts namespaces" {
-  local low high first pid pause
-  read -r low high <<<"$(suite_ids)"
+  local high first pid pause
+  read -r _ high <<<"$(suite_ids)"
   first=$((high - 65535))
   SYSBOX_E2E_OF=$SUITE unshare --user --net sleep 1000 </dev/null >/dev/null 2>&1 3>&- 4>&- &
   pid=$!

@@ -66,9 +66,7 @@ make_busybox_dir() { # a root file system whose only program is busybox, linked 
   printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$1/etc/group"
 }
 make_busybox_tar() { tar -C "$(busybox_dir)" --numeric-owner --owner=0 --group=0 -cf "$1" .; }
-make_busybox_oci() { cached oci.tar make_busybox_oci; }
-layered_oci() { cached layered.tar make_layered_oci; }
-machine_tar() {
+make_machine_tar() {
   rm -f "$1.tar"
   "$images_source/packaging/make-rootfs" "$1.tar" "${machine_packages[@]}" && mv "$1.tar" "$1"
 }
