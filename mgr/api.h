@@ -30,7 +30,7 @@ struct RegisterRequest {
   std::optional<IdRange> given_uids;
   std::optional<IdRange> given_gids;
   // Destinations inside the container that the caller mounts itself: a special directory that
-  // is one of them gets no volume.
+  // is one of them gets no volume. "/": no volumes at all.
   std::vector<std::string> own_destinations;
   // The process that makes the container: while it lives the registration counts as live, also
   // before the container has a process. 0: the client puts in its own.

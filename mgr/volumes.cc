@@ -50,8 +50,9 @@ Result<UniqueFd> make_data_root(const std::string& path) {
 }
 
 bool is_own(const std::vector<std::string>& own_destinations, std::string_view destination) {
-  return std::any_of(own_destinations.begin(), own_destinations.end(),
-                     [&](const std::string& own) { return clean_path(own) == destination; });
+  return std::any_of(own_destinations.begin(), own_destinations.end(), [&](const std::string& own) {
+    return own == "/" || clean_path(own) == destination;
+  });
 }
 
 // Only a power failure can lose it: it is not worth an fsync in every container's start.

@@ -71,6 +71,7 @@ Result<void> apply_user(const ExecFlags& flags, OciProcess& process) {
 }
 
 Result<void> add_capabilities(const ExecFlags& flags, OciProcess& process) {
+  if (!process.capabilities) process.capabilities.emplace();
   for (const std::string& name : flags.capabilities) {
     const std::optional<int> number = capability_number(name);
     if (!number) return Error(EINVAL, join("--cap: unknown capability '", name, "'"));
@@ -139,16 +140,16 @@ Result<int> exec_command(Invocation& call) {
   options.pid_file = TRY(absolute_path(options.pid_file));
   options.preserve_fds = TRY(call.passed_fds(options.preserve_fds));
 
-  if (!flags.process_file.empty()) {
-    options.process = TRY(read_process_file(flags.process_file));
-  } else {
-    const ContainerView view = TRY(view_container(call.runtime, options.id));
+  if (!flags.process_file.empty()) options.process = TRY(read_process_file(flags.process_file));
+  const ContainerView view = TRY(view_container(call.runtime, options.id));
+  if (flags.process_file.empty()) {
     options.process = TRY(process_like_init(view.record, flags, command_of(arguments)));
   }
   TRY(check_process(options.process));
-  options.process.capabilities = system_container_capabilities(options.process.user.uid);
+  const Switches switches =
+      TRY(convert_joining_process(options.process, view.record.annotations, view.record.env));
+  options.open_doors = switches.open_doors;
   TRY(add_capabilities(flags, options.process));
-  options.process.apparmor_profile.clear();  // as for the container's own process
   const std::vector<std::string> activation = find_listen_fds().env;
   options.process.env.insert(options.process.env.end(), activation.begin(), activation.end());
   return exec_in_container(call.runtime, options);

@@ -7,6 +7,7 @@
 
 #include "runc-ext/commands/commands.h"
 #include "runc-ext/oci/linux.h"
+#include "runc-ext/system_container/switches.h"
 
 namespace sysbox::runc {
 namespace {
@@ -103,7 +104,13 @@ ordered_json linux_features() {
 }  // namespace
 
 Result<int> features_command(Invocation& call) {
+  bool switches = false;
+  call.flags.add("--switches", switches, "print the page of per-container switches instead");
   TRY(call.parse(0, 0));
+  if (switches) {
+    TRY(print(switches_page()));
+    return 0;
+  }
   const ordered_json features = {
       {"ociVersionMin", "1.0.0"},
       {"ociVersionMax", "1.2.1"},
@@ -112,7 +119,7 @@ Result<int> features_command(Invocation& call) {
       {"linux", linux_features()},
       {"annotations",
        {{"io.sysbox.version", SYSBOX_VERSION}, {"io.sysbox.libseccomp", libseccomp_version()}}},
-      {"potentiallyUnsafeConfigAnnotations", ordered_json::array()},
+      {"potentiallyUnsafeConfigAnnotations", {kSwitchPrefix}},
   };
   TRY(print(features.dump(4) + "\n"));
   return 0;

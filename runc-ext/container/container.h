@@ -40,6 +40,7 @@ struct RunOptions {
 struct ExecOptions {
   std::string id;
   OciProcess process;  // complete: from --process or from the container's own plus flags
+  std::vector<std::string> open_doors;  // of the container, see seccomp_doors.h
   std::string console_socket;
   std::string pid_file;
   int preserve_fds = 0;

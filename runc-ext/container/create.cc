@@ -2,6 +2,7 @@
 
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGKILL
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "runc-ext/init/bootstrap.h"
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/system_container/convert.h"
+#include "runc-ext/system_container/kernel_files.h"
 
 namespace sysbox::runc {
 namespace {
@@ -46,13 +48,14 @@ std::string now_text() {
 }
 
 // Puts the special directories' volumes among the mounts: before the first one that lies below.
-void add_volumes(OciSpec& spec, const std::vector<mgr::Volume>& volumes) {
+void add_volumes(OciSpec& spec, const std::vector<mgr::Volume>& volumes, bool relaxed_read_only) {
   for (const mgr::Volume& volume : volumes) {
     OciMount mount;
     mount.destination = volume.destination;
     mount.source = volume.source;
     mount.type = "bind";
     mount.bind = true;
+    if (spec.root_readonly && !relaxed_read_only) mount.attributes_set |= MOUNT_ATTR_RDONLY;
     auto place = spec.mounts.begin();
     while (place != spec.mounts.end() &&
            !is_same_or_below(place->destination, volume.destination)) {
@@ -138,7 +141,8 @@ class Creation {
                               options_.console_socket));
     plan_.cgroup_host = TRY(find_cgroup_host());
     const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
-    TRY(convert_to_system_container(spec, rootfs));
+    const Switches switches = TRY(convert_to_system_container(spec, rootfs));
+    TRY(apply_switches(switches));
     plan_.joined = TRY(open_joined_namespaces(spec.linux_part));
     plan_.overlay = TRY(find_overlay(spec.root_path));
     plan_.id = options_.id;
@@ -148,6 +152,19 @@ class Creation {
     for (std::string& variable : find_listen_fds().env) {
       spec.process->env.push_back(std::move(variable));
     }
+    return {};
+  }
+
+  Result<void> apply_switches(const Switches& switches) {
+    plan_.open_doors = switches.open_doors;
+    wants_volumes_ = switches.system_container;
+    relaxed_read_only_ = switches.relaxed_read_only;
+    oom_score_floor_ = switches.oom_score_floor;
+    if (!switches.system_container || !switches.kernel_files) return {};
+    const RootDir host = TRY(RootDir::open("/"));
+    struct utsname kernel {};
+    if (::uname(&kernel) != 0) return last_error("uname");
+    add_kernel_files(plan_.spec, host, kernel.release);
     return {};
   }
 
@@ -216,6 +233,7 @@ class Creation {
     for (const OciMount& mount : plan_.spec.mounts) {
       request.own_destinations.push_back(mount.destination);
     }
+    if (!wants_volumes_) request.own_destinations.emplace_back("/");
     Result<mgr::RegisterReply> registered = manager_.register_container(request);
     record_.ranges_registered = may_be_registered(registered);
     const mgr::RegisterReply reply = TRY(std::move(registered));
@@ -225,7 +243,7 @@ class Creation {
     plan_.root_gid = reply.gids.first;
     record_.uid_map = linux_part.uid_mappings;
     record_.gid_map = linux_part.gid_mappings;
-    add_volumes(plan_.spec, reply.volumes);
+    add_volumes(plan_.spec, reply.volumes, relaxed_read_only_);
     return {};
   }
 
@@ -345,6 +363,9 @@ class Creation {
   UniqueFd init_pidfd_;
   UniqueFd console_socket_;
   UniqueFd console_master_;
+  bool wants_volumes_ = true;
+  bool relaxed_read_only_ = false;
+  int oom_score_floor_ = 0;
   bool finished_ = false;
 };
 

@@ -36,6 +36,7 @@ class Execution {
     }
     plan_.process = options_.process;
     plan_.seccomp = record_.seccomp;
+    plan_.open_doors = options_.open_doors;
     plan_.id = record_.id;
     plan_.init_pidfd = std::move(init_pidfd);
     plan_.preserve_fds = options_.preserve_fds;

@@ -25,6 +25,7 @@ struct BirthPlan {
   gid_t root_gid = 0;
   std::optional<OverlayLayers> overlay;  // of the rootfs
   MountPlan mounts;
+  std::vector<std::string> open_doors;  // of seccomp_doors.h
   std::vector<int> emulated_trees;      // detached mounts of the registration, borrowed
   std::vector<MountPiece> proc_pieces;  // from them
   std::vector<MountPiece> sysfs_pieces;

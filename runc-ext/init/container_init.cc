@@ -150,7 +150,8 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent) {
   TRY(enter_time_namespace(plan));
   TRY(enter_working_directory(process.cwd));
   const std::string program = TRY(find_program(process));
-  const ProgramSetup setup{process, plan.spec.linux_part.seccomp, plan.preserve_fds};
+  const ProgramSetup setup{process, plan.spec.linux_part.seccomp, plan.open_doors,
+                           plan.preserve_fds};
   TRY(take_identity(setup, parent));
   TRY(parent.send(Step::kReady));
   parent.close();

@@ -1,5 +1,6 @@
 #include "runc-ext/init/free_mounts.h"
 
+#include "common/log.h"
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/kernel_filesystems.h"
@@ -49,15 +50,41 @@ Result<void> attach_hierarchy(const RootDir& root, const OciMount& mount,
 // the host has is mounted; the cgroup namespace makes the container's own directory its root.
 Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const BirthPlan& plan) {
   const CgroupHost& host = plan.cgroup_host;
-  if (host.layout == CgroupLayout::kV2) return attach_new(root, with_type(mount, "cgroup2"));
+  const bool has_v2 = plan.cgroup.delegated.contains("");
+  if (host.layout == CgroupLayout::kV2 || (mount.type == "cgroup2" && has_v2)) {
+    return attach_new(root, with_type(mount, "cgroup2"));
+  }
+  if (mount.type == "cgroup2") {
+    log::warning(
+        "cgroup v2 is wanted (systemd 258 or newer, or by a switch), but the host has not "
+        "mounted it: showing its v1 hierarchies; to have both: mount -t cgroup2 cgroup2 "
+        "/sys/fs/cgroup/unified");
+  }
   OciMount tmpfs = with_type(mount, "tmpfs");
   tmpfs.data = {"mode=755"};
+  tmpfs.attributes_set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};  // until it is filled
   TRY(attach_new(root, tmpfs));
   for (const CgroupHierarchy& hierarchy : host.hierarchies) {
     if (!plan.cgroup.delegated.contains(hierarchy.name)) continue;  // nothing to be had there
     TRY(attach_hierarchy(root, mount, hierarchy).in(join("cgroup '", hierarchy.name, "'")));
   }
-  return {};
+  if (!mount.read_only()) return {};
+  const UniqueFd filled = TRY(root.open_inside(mount.destination, O_PATH | O_DIRECTORY));
+  sys::MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_RDONLY;
+  return sys::mount_setattr(filled.get(), "", 0, attributes);
+}
+
+// Since Linux 6.7 each user namespace has formats of its own. Before, and where the module is
+// missing, there are none to be had.
+Result<void> attach_binary_formats(const RootDir& root, const OciMount& mount) {
+  const Result<UniqueFd> made = new_filesystem(mount);
+  if (!made.ok()) {
+    const int code = made.error().code();
+    if (code == ENODEV || code == EPERM || code == EACCES) return {};
+    return made.error();
+  }
+  return attach_inside(root, mount.destination, made.value().get());
 }
 
 Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& mount,
@@ -70,6 +97,7 @@ Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& 
   if (mount.type == "cgroup" || mount.type == "cgroup2") {
     return attach_cgroups(root, mount, plan);
   }
+  if (mount.type == "binfmt_misc") return attach_binary_formats(root, mount);
   if (mount.copy_up) {
     return Error(ENOTSUP, "the option 'tmpcopyup' is not supported");
   }

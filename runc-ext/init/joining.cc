@@ -35,7 +35,7 @@ Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
   TRY(set_up_terminal(plan.process, ConsoleNode::kKeep, parent));
   TRY(enter_working_directory(plan.process.cwd));
   const std::string program = TRY(find_program(plan.process));
-  const ProgramSetup setup{plan.process, plan.seccomp, plan.preserve_fds};
+  const ProgramSetup setup{plan.process, plan.seccomp, plan.open_doors, plan.preserve_fds};
   TRY(take_identity(setup, parent));
   TRY(parent.send(Step::kReady));
   TRY(parent.expect(Step::kGo, "sysbox-runc"));

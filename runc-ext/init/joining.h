@@ -16,6 +16,7 @@ namespace sysbox::runc {
 struct JoinPlan {
   OciProcess process;
   std::optional<OciSeccomp> seccomp;
+  std::vector<std::string> open_doors;
   std::string id;
   UniqueFd init_pidfd;
   CgroupEntrance cgroup_entrance;

@@ -17,7 +17,16 @@ bool is_dev(const OciMount& mount) {
   return mount.destination == "/dev" && mount.type == "tmpfs" && !mount.bind;
 }
 
+// As it is on the host: its files belong to nobody inside, unless they do to one of its ids.
+Result<UniqueFd> unshifted_bind(const OciMount& mount) {
+  const unsigned recursive = mount.recursive_bind ? AT_RECURSIVE : 0;
+  UniqueFd bind = TRY(sys::open_tree(AT_FDCWD, mount.source, OPEN_TREE_CLONE | recursive));
+  TRY(apply_attributes(bind.get(), mount));
+  return bind;
+}
+
 Result<UniqueFd> host_bind(const BirthPlan& plan, const OciMount& mount, int userns_fd) {
+  if (mount.unshifted) return unshifted_bind(mount);
   ShiftedMount shifted =
       TRY(clone_shifted(mount.source, mount.recursive_bind ? Recursion::kWhole : Recursion::kTop,
                         userns_fd, plan.spec.linux_part.uid_mappings));

@@ -11,6 +11,7 @@
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/container/foreground.h"
+#include "runc-ext/init/door_filter.h"
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/init/static_seccomp.h"
 #include "seccomp-notify/filter.h"
@@ -79,10 +80,14 @@ bool keeps_sys_admin(const OciCapabilities& capabilities) {
 }
 
 Result<void> load_filters(const ProgramSetup& setup, Channel& parent) {
-  if (setup.seccomp) TRY(load_seccomp_profile(*setup.seccomp));
-  const UniqueFd listener = TRY(seccomp::load_notify_filter());
+  UniqueFd listener = TRY(seccomp::load_notify_filter());
   const std::array fds = {listener.get()};
-  return parent.send(Step::kListener, 0, fds);
+  TRY(parent.send(Step::kListener, 0, fds));
+  listener.reset();
+  TRY(load_door_filter(setup.open_doors));
+  // The last one: a profile may refuse what all this takes.
+  if (setup.seccomp) TRY(load_seccomp_profile(*setup.seccomp));
+  return {};
 }
 
 }  // namespace

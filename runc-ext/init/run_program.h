@@ -17,6 +17,7 @@ namespace sysbox::runc {
 struct ProgramSetup {
   const OciProcess& process;
   const std::optional<OciSeccomp>& seccomp;
+  const std::vector<std::string>& open_doors;  // of seccomp_doors.h
   int preserve_fds = 0;
 };
 

@@ -1,22 +1,73 @@
 #include "runc-ext/system_container/convert.h"
 
+#include "common/log.h"
+#include "runc-ext/system_container/init_program.h"
+#include "runc-ext/system_container/seccomp_doors.h"
 #include "runc-ext/system_container/steps.h"
 
 namespace sysbox::runc {
+namespace {
 
-Result<void> convert_to_system_container(OciSpec& spec, const RootDir& rootfs) {
-  const bool systemd = spec.process && runs_systemd(spec.process->args, rootfs);
-  const Init init = systemd ? Init::kSystemd : Init::kOther;
+constexpr int kFirstWithoutCgroupV1 = 258;  // the systemd release
 
+bool becomes_systemd(const OciSpec& spec, const Switches& switches, const RootDir& rootfs) {
+  if (switches.systemd != Choice::kAuto) return switches.systemd == Choice::kYes;
+  return spec.process && runs_systemd(*spec.process, rootfs);
+}
+
+Machine machine_of(const OciSpec& spec, const Switches& switches, const RootDir& rootfs) {
+  Machine machine;
+  if (becomes_systemd(spec, switches, rootfs)) machine.init = Init::kSystemd;
+  machine.read_only = spec.root_readonly;
+  machine.relaxed = switches.relaxed_read_only;
+  machine.only_cgroup2 = switches.cgroup == CgroupTree::kV2;
+  if (switches.cgroup == CgroupTree::kAuto && machine.init == Init::kSystemd) {
+    machine.only_cgroup2 = systemd_release(rootfs).value_or(0) >= kFirstWithoutCgroupV1;
+  }
+  return machine;
+}
+
+Result<void> make_machine(OciSpec& spec, const Switches& switches, const RootDir& rootfs) {
+  const Machine machine = machine_of(spec, switches, rootfs);
+  if (spec.process) {
+    if (!switches.honor_capabilities) grant_capabilities(*spec.process);
+    complete_environment(*spec.process, machine.init);
+  }
+  complete_mounts(spec.mounts, machine);
+  unmask_paths(spec.linux_part, machine.init);
+  return widen_seccomp_profile(spec.linux_part);
+}
+
+}  // namespace
+
+Result<Switches> convert_to_system_container(OciSpec& spec, const RootDir& rootfs) {
+  const std::vector<std::string> env =
+      spec.process ? spec.process->env : std::vector<std::string>();
+  Switches switches = TRY(read_switches(spec.annotations, env));
+  for (const std::string& line : switches.without_effect) log::warning(line);
   TRY(complete_namespaces(spec.linux_part));
   TRY(check_id_mappings(spec.linux_part));
-  if (spec.process) {
-    grant_capabilities(*spec.process);
-    complete_environment(*spec.process, init);
+  resolve_destinations(spec.mounts, rootfs);
+  keep_owners(spec.mounts, switches.unshifted);
+  confine_devices(spec);
+  if (switches.system_container) {
+    TRY(make_machine(spec, switches, rootfs));
+  } else {
+    guard_machine_places(spec.mounts);
   }
-  complete_mounts(spec.mounts, init);
-  unmask_paths(spec.linux_part, init);
-  return widen_seccomp_profile(spec.linux_part);
+  if (spec.linux_part.seccomp) open_doors_in_profile(*spec.linux_part.seccomp, switches.open_doors);
+  return switches;
+}
+
+Result<Switches> convert_joining_process(OciProcess& process,
+                                         const std::map<std::string, std::string>& annotations,
+                                         const std::vector<std::string>& container_env) {
+  std::vector<std::string> env = container_env;
+  env.insert(env.end(), process.env.begin(), process.env.end());
+  Switches switches = TRY(read_switches(annotations, env));
+  forget_switches(process.env);
+  if (switches.system_container && !switches.honor_capabilities) grant_capabilities(process);
+  return switches;
 }
 
 }  // namespace sysbox::runc

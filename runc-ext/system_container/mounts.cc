@@ -4,12 +4,13 @@
 #include <string_view>
 
 #include "common/root_dir.h"
+#include "runc-ext/system_container/init_program.h"
 #include "runc-ext/system_container/steps.h"
 
 namespace sysbox::runc {
 namespace {
 
-enum class Wanted { kAlways, kForSystemd };
+enum class Wanted { kAlways, kForSystemd, kForReadOnly, kForBoth };
 // Whose mount holds when the spec has one of its own at that place.
 enum class Owner {
   kSpec,
@@ -39,9 +40,13 @@ constexpr std::array kMachineMounts = {
     MachineMount{"/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k", Owner::kSpec,
                  Wanted::kAlways},
     MachineMount{"/dev/mqueue", "mqueue", "nosuid,noexec,nodev", Owner::kSpec, Wanted::kAlways},
-    MachineMount{"/run", "tmpfs", "nosuid,nodev,mode=755", Owner::kSpec, Wanted::kForSystemd},
+    MachineMount{"/run", "tmpfs", "nosuid,nodev,mode=755", Owner::kSpec, Wanted::kForBoth},
     MachineMount{"/run/lock", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=5m", Owner::kSpec,
                  Wanted::kForSystemd},
+    // systemd makes its own where the image has a tmp.mount.
+    MachineMount{"/tmp", "tmpfs", "nosuid,nodev,mode=1777", Owner::kSpec, Wanted::kForReadOnly},
+    MachineMount{"/proc/sys/fs/binfmt_misc", "binfmt_misc", "nosuid,noexec,nodev", Owner::kSpec,
+                 Wanted::kAlways},
 };
 
 constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
@@ -77,8 +82,16 @@ void take_over(OciMount& mount, const MachineMount& row) {
   }
 }
 
+// The file systems that show the container, in place of whatever else is mounted there: without a
+// machine's other mounts, their options stay as they are.
+void replace_foreign(OciMount& mount, const MachineMount& row) {
+  if (!is_of_type(mount, row.type)) mount = make_mount(row);
+  mount.type = row.type;
+}
+
 // Keeps the first mount at the machine's own places, and nothing inside the cgroup tree.
-void clear_machine_places(std::vector<OciMount>& mounts) {
+void clear_machine_places(std::vector<OciMount>& mounts,
+                          void (*replace)(OciMount&, const MachineMount&)) {
   std::erase_if(mounts, [](const OciMount& m) { return is_below(m.destination, kCgroupRoot); });
   for (const MachineMount& row : kMachineMounts) {
     if (row.owner != Owner::kMachine) continue;
@@ -87,7 +100,7 @@ void clear_machine_places(std::vector<OciMount>& mounts) {
       if (mount.destination != row.destination) return false;
       if (seen) return true;
       seen = true;
-      take_over(mount, row);
+      replace(mount, row);
       return false;
     });
   }
@@ -97,6 +110,28 @@ bool has_mount_at(const std::vector<OciMount>& mounts, const std::string& destin
   return std::any_of(mounts.begin(), mounts.end(), [&destination](const OciMount& mount) {
     return mount.destination == destination;
   });
+}
+
+bool is_wanted(Wanted wanted, const Machine& machine) {
+  const bool systemd = machine.init == Init::kSystemd;
+  switch (wanted) {
+    case Wanted::kAlways:
+      return true;
+    case Wanted::kForSystemd:
+      return systemd;
+    case Wanted::kForReadOnly:
+      return machine.read_only;
+    case Wanted::kForBoth:
+      return systemd || machine.read_only;
+  }
+  return false;
+}
+
+// Below a read-only root. A systemd that cannot write its cgroups does not start at all.
+bool is_read_only(const OciMount& mount, const Machine& machine) {
+  if (!machine.read_only || machine.relaxed) return false;
+  return mount.destination == "/sys" ||
+         (mount.destination == kCgroupRoot && machine.init != Init::kSystemd);
 }
 
 // A mount below another comes after it, or it would be hidden; otherwise the order stays.
@@ -114,15 +149,41 @@ std::vector<OciMount> parents_first(std::vector<OciMount> mounts) {
 
 }  // namespace
 
-void complete_mounts(std::vector<OciMount>& mounts, Init init) {
-  clear_machine_places(mounts);
+void guard_machine_places(std::vector<OciMount>& mounts) {
+  clear_machine_places(mounts, replace_foreign);
+}
+
+void complete_mounts(std::vector<OciMount>& mounts, const Machine& machine) {
+  clear_machine_places(mounts, take_over);
   std::vector<OciMount> complete;
   for (const MachineMount& row : kMachineMounts) {
-    const bool wanted = row.wanted == Wanted::kAlways || init == Init::kSystemd;
-    if (wanted && !has_mount_at(mounts, row.destination)) complete.push_back(make_mount(row));
+    if (!is_wanted(row.wanted, machine) || has_mount_at(mounts, row.destination)) continue;
+    complete.push_back(make_mount(row));
   }
   std::move(mounts.begin(), mounts.end(), std::back_inserter(complete));
   mounts = parents_first(std::move(complete));
+  for (OciMount& mount : mounts) {
+    if (mount.destination == kCgroupRoot && machine.only_cgroup2) mount.type = "cgroup2";
+    if (is_read_only(mount, machine)) mount.attributes_set |= MOUNT_ATTR_RDONLY;
+  }
+}
+
+void resolve_destinations(std::vector<OciMount>& mounts, const RootDir& rootfs) {
+  // What the image has there will be covered, so its links lead nowhere.
+  constexpr std::array kCovered = {"/proc", "/sys", "/dev"};
+  for (OciMount& mount : mounts) {
+    const bool covered = std::any_of(kCovered.begin(), kCovered.end(), [&mount](const char* place) {
+      return is_same_or_below(mount.destination, place);
+    });
+    if (!covered) mount.destination = resolved_path(rootfs, mount.destination);
+  }
+}
+
+void keep_owners(std::vector<OciMount>& mounts, const std::vector<std::string>& destinations) {
+  for (OciMount& mount : mounts) {
+    mount.unshifted |= std::find(destinations.begin(), destinations.end(), mount.destination) !=
+                       destinations.end();
+  }
 }
 
 }  // namespace sysbox::runc

@@ -6,11 +6,20 @@
 #include <string>
 
 #include "common/result.h"
+#include "common/root_dir.h"
 #include "runc-ext/oci/spec.h"
 
 namespace sysbox::runc {
 
 enum class Init { kSystemd, kOther };
+
+// What kind of machine the container is to be.
+struct Machine {
+  Init init = Init::kOther;
+  bool read_only = false;     // its root file system
+  bool relaxed = false;       // and nothing else
+  bool only_cgroup2 = false;  // on a host with v1 hierarchies too
+};
 
 Result<void> complete_namespaces(OciLinux& linux_part);
 // The end of an error line, after "the host's pid namespace": which option of the engine asks for
@@ -21,7 +30,14 @@ Result<void> check_id_mappings(const OciLinux& linux_part);
 Result<void> check_map(const std::string& path, const IdMap& map);
 void grant_capabilities(OciProcess& process);
 void complete_environment(OciProcess& process, Init init);
-void complete_mounts(std::vector<OciMount>& mounts, Init init);
+// Destinations with the links of the image resolved, so that a mount at /var/run/x is known to
+// lie below one at /run.
+void resolve_destinations(std::vector<OciMount>& mounts, const RootDir& rootfs);
+void complete_mounts(std::vector<OciMount>& mounts, const Machine& machine);
+// For a container that is not made a machine: /proc, /sys and cgroups are its own nevertheless.
+void guard_machine_places(std::vector<OciMount>& mounts);
+void keep_owners(std::vector<OciMount>& mounts, const std::vector<std::string>& destinations);
+void confine_devices(OciSpec& spec);
 void unmask_paths(OciLinux& linux_part, Init init);
 Result<void> widen_seccomp_profile(OciLinux& linux_part);
 
