@@ -1,12 +1,24 @@
 # shellcheck shell=bash
 # A private dockerd of Debian's packages, unpacked beside the system, in a network namespace of
-# its own, with the runtime under test added to it.
+# its own, with the runtime under test added to it. ENGINE_RELEASE names the Debian release that it
+# comes from: without it, the one that the tests' packages come from. A newer one keeps its images
+# in containerd.
 
 engine_start() { # [OPTION...]: for dockerd
   local pid
   export ENGINE_DIR DOCKER_HOST ENGINE_PATH
-  ENGINE_DIR=$(engine_dir)
-  ENGINE_PATH=$ENGINE_DIR/usr/bin:$ENGINE_DIR/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+  local store=(--storage-driver overlay2)
+  if [[ -n ${ENGINE_RELEASE:-} ]]; then
+    store=(--storage-driver overlayfs --feature containerd-snapshotter=true)
+    ENGINE_DIR=$(engine_root "$ENGINE_RELEASE")
+    ENGINE_PATH=$SUITE_DIR/engine:/usr/sbin:/usr/bin:/sbin:/bin
+    mkdir -p "$SUITE_DIR/engine"
+    engine_program docker
+    engine_program dockerd
+  else
+    ENGINE_DIR=$(engine_dir)
+    ENGINE_PATH=$ENGINE_DIR/usr/bin:$ENGINE_DIR/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+  fi
   DOCKER_HOST=unix://$SUITE_DIR/docker.sock
   mkdir -p "$SUITE_DIR"/docker/{data,exec}
   jq -n --arg path "$SYSBOX_RUNC" --arg mgr "$SYSBOX_MGR_SOCKET" --arg fs "$SYSBOX_FS_SOCKET" \
@@ -18,13 +30,21 @@ engine_start() { # [OPTION...]: for dockerd
     sh -c 'ip link set lo up && exec "$@"' sh dockerd --host "$DOCKER_HOST" \
     --config-file "$SUITE_DIR/docker/daemon.json" --data-root "$SUITE_DIR/docker/data" \
     --exec-root "$SUITE_DIR/docker/exec" --pidfile "$SUITE_DIR/docker/pid" \
-    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$SUITE" --storage-driver overlay2 \
+    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$SUITE" "${store[@]}" \
     "$@" >>"$SUITE_DIR/log/dockerd" 2>&1 </dev/null 3>&- 4>&- &
   pid=$!
   disown "$pid"
   echo "$pid" >"$SUITE_DIR/dockerd.pid"
   wait_for 60 engine_answers_or_died "$pid"
   docker version >/dev/null 2>&1 || fail "dockerd died:" "$(tail -n 20 "$SUITE_DIR/log/dockerd")"
+}
+# A program of another release needs that release's C library: it sees its own /usr.
+engine_program() { # NAME
+  cat >"$SUITE_DIR/engine/$1" <<P
+#!/bin/sh
+exec unshare --mount -- sh -c 'mount --bind "$ENGINE_DIR/usr" /usr && PATH=/usr/sbin:/usr/bin exec "\$@"' sh $1 "\$@"
+P
+  chmod +x "$SUITE_DIR/engine/$1"
 }
 engine_answers_or_died() { docker version || ! kill -0 "$1"; }
 

@@ -9,17 +9,19 @@ export SYSBOX_TEST_CACHE
 machine_packages=(systemd systemd-sysv dbus libpam-systemd udev kmod procps iproute2 iptables
   docker.io containerd runc ca-certificates)
 engine_packages=(docker.io containerd runc)
+engine_root_packages=(docker.io docker-cli containerd runc iptables iproute2 dash bash coreutils
+  util-linux procps libstdc++6 libcap2 libseccomp2)
 
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Makes what is missing, under a name that changes with how it is made, and prints its path.
-# MAKER writes to the path that it is given; a half-made thing never gets the final name.
-cached() { # NAME MAKER
+# MAKER writes to the path that is its first argument; a half-made thing never gets the final name.
+cached() { # NAME MAKER [ARGUMENT...]
   local key path
   key=$(
     {
       declare -f "$2"
-      echo "${machine_packages[*]} ${engine_packages[*]}"
+      echo "${machine_packages[*]} ${engine_packages[*]} ${engine_root_packages[*]}"
       cat "$images_source/packaging/make-rootfs"
     } | sha256sum | cut -c 1-12
   )
@@ -32,7 +34,7 @@ cached() { # NAME MAKER
       [[ ! -e $path ]] || exit 0
       rm -rf --one-file-system "$SYSBOX_TEST_CACHE/${1%%.*}"-* # of older recipes
       incomplete=$SYSBOX_TEST_CACHE/incomplete-${path##*/}
-      "$2" "$incomplete" >"$SYSBOX_TEST_CACHE/$1.log" 2>&1 8>&- ||
+      "$2" "$incomplete" "${@:3}" >"$SYSBOX_TEST_CACHE/$1.log" 2>&1 8>&- ||
         { echo "$1 cannot be made: see $SYSBOX_TEST_CACHE/$1.log" >&2 && exit 1; }
       mv "$incomplete" "$path"
     ) 8>"$SYSBOX_TEST_CACHE/${1%%.*}.lock" || return 1
@@ -123,9 +125,20 @@ make_layered_oci() {
 }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
 
+# A release's engine with all that its programs need, unpacked and not set up.
+make_engine_root() { # DIR RELEASE
+  # An archive that is kept for reproducible tests is older than its own signature allows.
+  mmdebstrap --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
+    --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --include="$(IFS=, && echo "${engine_root_packages[*]}")" "$2" "$1" || return 1
+  ln -s iptables-nft "$1/usr/sbin/iptables" # as the package's set-up would choose
+  ln -s ip6tables-nft "$1/usr/sbin/ip6tables"
+}
+
 busybox_dir() { cached busybox make_busybox_dir; }
 busybox_tar() { cached import.tar make_busybox_tar; }
 busybox_oci() { cached oci.tar make_busybox_oci; }
 layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
 engine_dir() { cached engine make_engine_dir; }
+engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
