@@ -196,8 +196,14 @@ Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
   TRY(to_init.send(Step::kGo));
   Result<void> built = build_mounts(plan, init, parent, to_init);
-  if (!built.ok()) to_init.send_failure(built.error());
-  return built;
+  if (!built.ok()) {
+    to_init.send_failure(built.error());
+    return built;
+  }
+  TRY(parent.send(Step::kPivoted));
+  // Ends with the mount namespaces that the init has left; an init that fails tells the parent.
+  static_cast<void>(to_init.expect(Step::kGo, "the container's init").ok());
+  return {};
 }
 
 }  // namespace
@@ -212,10 +218,7 @@ Result<Birth> start_birth(const BirthPlan& plan) {
     to_init.close();
     if (plan.lock_fd >= 0) ::close(plan.lock_fd);
     const Result<void> done = run_helper(plan, helper_to_parent, init_to_parent);
-    if (done.ok()) {
-      const Result<void> sent = helper_to_parent.send(Step::kPivoted);
-      ::_exit(sent.ok() ? 0 : 1);
-    }
+    if (done.ok()) ::_exit(0);
     helper_to_parent.send_failure(done.error());
     ::_exit(1);
   }

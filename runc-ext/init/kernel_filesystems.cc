@@ -19,6 +19,7 @@ Result<void> set_option(int fs_fd, const std::string& option) {
 }
 
 Result<UniqueFd> finish(int fs_fd, const OciMount& mount) {
+  if (!mount.source.empty()) TRY(sys::fsconfig_string(fs_fd, "source", mount.source));
   for (const std::string& option : mount.data) TRY(set_option(fs_fd, option));
   TRY(sys::fsconfig_create(fs_fd));
   return sys::fsmount(fs_fd, static_cast<unsigned>(mount.attributes_set));
@@ -38,7 +39,6 @@ Result<UniqueFd> new_sysfs(const OciMount& mount) {
 
 Result<UniqueFd> new_filesystem(const OciMount& mount, const std::vector<std::string>& more) {
   const UniqueFd fs = TRY(sys::fsopen(mount.type));
-  if (!mount.source.empty()) TRY(sys::fsconfig_string(fs.get(), "source", mount.source));
   OciMount with_more = mount;
   with_more.data.insert(with_more.data.end(), more.begin(), more.end());
   return finish(fs.get(), with_more).in(mount.type);

@@ -15,7 +15,7 @@ bool has_mounts_below(const std::string& directory, const std::vector<std::strin
 
 // What the container's root must not be able to undo.
 bool must_be_locked(const OciMount& mount, const std::vector<std::string>& host_mount_points) {
-  if (is_kernel_filesystem(mount)) return true;
+  if (is_kernel_filesystem(mount) || is_device_directory(mount)) return true;
   if (!mount.bind) return false;
   return mount.read_only() || (mount.recursive_set & MOUNT_ATTR_RDONLY) != 0 ||
          (mount.recursive_bind && has_mounts_below(clean_path(mount.source), host_mount_points));
@@ -30,6 +30,10 @@ bool can_be_locked(const OciMount& mount) {
 
 bool is_kernel_filesystem(const OciMount& mount) {
   return !mount.bind && (mount.type == "proc" || mount.type == "sysfs");
+}
+
+bool is_device_directory(const OciMount& mount) {
+  return !mount.bind && mount.type == "tmpfs" && mount.destination == "/dev";
 }
 
 Result<MountPlan> plan_mounts(const OciSpec& spec,

@@ -25,6 +25,7 @@ struct MountPlan {
 Result<MountPlan> plan_mounts(const OciSpec& spec,
                               const std::vector<std::string>& host_mount_points);
 
+bool is_device_directory(const OciMount& mount);   // the tmpfs at /dev, with its nodes
 bool is_kernel_filesystem(const OciMount& mount);  // proc or sysfs: made with emulated pieces
 
 }  // namespace sysbox::runc

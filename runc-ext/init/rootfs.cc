@@ -13,10 +13,6 @@
 namespace sysbox::runc {
 namespace {
 
-bool is_dev(const OciMount& mount) {
-  return mount.destination == "/dev" && mount.type == "tmpfs" && !mount.bind;
-}
-
 // As it is on the host: its files belong to nobody inside, unless they do to one of its ids.
 Result<UniqueFd> unshifted_bind(const OciMount& mount) {
   const unsigned recursive = mount.recursive_bind ? AT_RECURSIVE : 0;
@@ -44,7 +40,7 @@ Result<UniqueFd> make_on_host(const BirthPlan& plan, const OciMount& mount,
   if (mount.bind) return host_bind(plan, mount, namespaces.user.get());
   if (mount.type == "proc") return procfs_of(namespaces.pid.get(), mount);
   if (mount.type == "sysfs") return new_sysfs(mount);
-  if (is_dev(mount)) return make_dev(plan, mount);
+  if (is_device_directory(mount)) return make_dev(plan, mount);
   if (mount.type == "mqueue") return new_filesystem(mount);
   return new_filesystem(mount, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
 }
@@ -174,7 +170,7 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
 }
 
 bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {
-  if (mount.bind || is_dev(mount)) return true;
+  if (mount.bind) return true;
   // The queues are those of the ipc namespace, which root inside may mount only if it is its own.
   return mount.type == "mqueue" && plan.joined.is_foreign(NamespaceType::kIpc);
 }

@@ -155,13 +155,11 @@ void guard_machine_places(std::vector<OciMount>& mounts) {
 
 void complete_mounts(std::vector<OciMount>& mounts, const Machine& machine) {
   clear_machine_places(mounts, take_over);
-  std::vector<OciMount> complete;
   for (const MachineMount& row : kMachineMounts) {
     if (!is_wanted(row.wanted, machine) || has_mount_at(mounts, row.destination)) continue;
-    complete.push_back(make_mount(row));
+    mounts.push_back(make_mount(row));
   }
-  std::move(mounts.begin(), mounts.end(), std::back_inserter(complete));
-  mounts = parents_first(std::move(complete));
+  mounts = parents_first(std::move(mounts));
   for (OciMount& mount : mounts) {
     if (mount.destination == kCgroupRoot && machine.only_cgroup2) mount.type = "cgroup2";
     if (is_read_only(mount, machine)) mount.attributes_set |= MOUNT_ATTR_RDONLY;
