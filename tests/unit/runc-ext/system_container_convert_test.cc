@@ -183,8 +183,8 @@ TEST_F(Conversion, OfDockerKeepsTheOrderOfMounts) {
   const OciSpec spec = converted(spec_text("docker-20.10.json"));
   EXPECT_THAT(
       destinations(spec),
-      ElementsAre("/proc", "/proc/sys/fs/binfmt_misc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup",
-                  "/dev/mqueue", "/dev/shm", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"));
+      ElementsAre("/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/dev/shm",
+                  "/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/proc/sys/fs/binfmt_misc"));
   for (const char* place : {"/proc", "/sys", "/sys/fs/cgroup"}) {
     EXPECT_FALSE(mount_at(spec, place).read_only()) << place;
     EXPECT_EQ(mount_at(spec, place).attributes_set,
@@ -261,8 +261,8 @@ TEST_F(Conversion, ParentsComeBeforeTheirChildren) {
     {"destination": "/ab", "type": "tmpfs"}, {"destination": "/a", "type": "tmpfs"},
     {"destination": "/dev", "type": "tmpfs"}, {"destination": "/a/b", "type": "tmpfs"}])"));
   EXPECT_THAT(destinations(spec),
-              ElementsAre("/proc", "/sys", "/sys/fs/cgroup", "/dev", "/dev/pts", "/dev/mqueue",
-                          "/proc/sys/fs/binfmt_misc", "/dev/shm", "/a", "/a/b", "/a/b/c", "/ab"));
+              ElementsAre("/dev", "/dev/shm", "/a", "/a/b", "/a/b/c", "/ab", "/proc", "/sys",
+                          "/sys/fs/cgroup", "/dev/pts", "/dev/mqueue", "/proc/sys/fs/binfmt_misc"));
 }
 
 // Masks.
