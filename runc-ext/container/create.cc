@@ -228,6 +228,9 @@ class Creation {
       linux_part.gid_mappings = user->gids;
       request.user_namespace = user->inode;
     }
+    // Podman's --userns=auto has shifted the ids of the rootfs itself.
+    const struct stat rootfs = TRY(sys::fstatat(AT_FDCWD, plan_.spec.root_path));
+    if (linux_part.uid_mappings.to_container(rootfs.st_uid)) plan_.overlay.reset();
     request.given_uids = linux_part.uid_mappings.as_single_range();
     request.given_gids = linux_part.gid_mappings.as_single_range();
     for (const OciMount& mount : plan_.spec.mounts) {

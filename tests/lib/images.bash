@@ -11,6 +11,7 @@ machine_packages=(systemd systemd-sysv dbus libpam-systemd udev kmod procps ipro
 engine_packages=(docker.io containerd runc)
 engine_root_packages=(docker.io docker-cli containerd runc iptables iproute2 dash bash coreutils
   util-linux procps libstdc++6 libcap2 libseccomp2)
+podman_packages=(podman conmon netavark aardvark-dns golang-github-containers-common)
 
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -22,6 +23,7 @@ cached() { # NAME MAKER [ARGUMENT...]
     {
       declare -f "$2"
       echo "${machine_packages[*]} ${engine_packages[*]} ${engine_root_packages[*]}"
+      [[ $1 != podman ]] || echo "${podman_packages[*]}"
       cat "$images_source/packaging/make-rootfs"
     } | sha256sum | cut -c 1-12
   )
@@ -124,6 +126,7 @@ make_layered_oci() {
   rm -rf "$dir"
 }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
+make_podman_dir() { fetch_packages "$1" "${podman_packages[@]}"; }
 
 # A release's engine with all that its programs need, unpacked and not set up.
 make_engine_root() { # DIR RELEASE
@@ -142,3 +145,4 @@ layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
+podman_dir() { cached podman make_podman_dir; }
