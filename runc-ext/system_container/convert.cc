@@ -30,7 +30,8 @@ Machine machine_of(const OciSpec& spec, const Switches& switches, const RootDir&
 Result<void> make_machine(OciSpec& spec, const Switches& switches, const RootDir& rootfs) {
   const Machine machine = machine_of(spec, switches, rootfs);
   if (spec.process) {
-    if (!switches.honor_capabilities) grant_capabilities(*spec.process);
+    grant_capabilities(*spec.process, switches.honor_capabilities);
+    drop_apparmor_profile(*spec.process);
     complete_environment(*spec.process, machine.init);
   }
   complete_mounts(spec.mounts, machine);
@@ -66,7 +67,9 @@ Result<Switches> convert_joining_process(OciProcess& process,
   env.insert(env.end(), process.env.begin(), process.env.end());
   Switches switches = TRY(read_switches(annotations, env));
   forget_switches(process.env);
-  if (switches.system_container && !switches.honor_capabilities) grant_capabilities(process);
+  if (!switches.system_container) return switches;
+  grant_capabilities(process, switches.honor_capabilities);
+  drop_apparmor_profile(process);
   return switches;
 }
 

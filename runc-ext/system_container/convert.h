@@ -24,7 +24,8 @@ namespace sysbox::runc {
 //  - checks given id mappings: one block of at least 1000 ids from container id 0, without host
 //    id 0; both absent: the caller fills them in;
 //  - "all devices" become those that are safe, and the ones asked for by number;
-//  - full capabilities for root, the bounding set for others; no AppArmor profile;
+//  - instead of an engine's default capabilities all for root, the bounding set for others;
+//    a set that somebody chose stays; no AppArmor profile;
 //  - default mounts of a machine (/proc /sys /sys/fs/cgroup /dev /dev/pts /dev/shm /dev/mqueue,
 //    /run and /run/lock for systemd, /run and /tmp over a read-only rootfs) unless the spec mounts
 //    something of its own there; /proc, /sys and /sys/fs/cgroup writable unless the rootfs is
@@ -40,7 +41,7 @@ Result<Switches> convert_joining_process(OciProcess& process,
                                          const std::map<std::string, std::string>& annotations,
                                          const std::vector<std::string>& container_env);
 
-// What a process of a system container gets instead of what the engine asked for; exec too.
+// What a process of a system container gets instead of an engine's default; exec too.
 OciCapabilities system_container_capabilities(std::uint32_t container_uid);
 
 }  // namespace sysbox::runc

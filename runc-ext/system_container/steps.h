@@ -8,6 +8,7 @@
 #include "common/result.h"
 #include "common/root_dir.h"
 #include "runc-ext/oci/spec.h"
+#include "runc-ext/system_container/switches.h"
 
 namespace sysbox::runc {
 
@@ -28,7 +29,9 @@ std::string host_sharing_refusal(NamespaceType type);
 Result<void> check_id_mappings(const OciLinux& linux_part);
 // One block from container id 0, large enough and without the host's root; `path` is for errors.
 Result<void> check_map(const std::string& path, const IdMap& map);
-void grant_capabilities(OciProcess& process);
+// All of them for a machine's root, instead of an engine's default set; kAuto keeps any other.
+void grant_capabilities(OciProcess& process, Choice honor);
+void drop_apparmor_profile(OciProcess& process);
 void complete_environment(OciProcess& process, Init init);
 // Destinations with the links of the image resolved, so that a mount at /var/run/x is known to
 // lie below one at /run.

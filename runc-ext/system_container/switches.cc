@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kVariablePrefix = "SYSBOX_";
 constexpr std::string_view kTrueOrFalse = "true, false";
+constexpr std::string_view kAutoOrBoth = "auto, true, false";
 constexpr int kLeastFloor = -1000;  // OOM_SCORE_ADJ_MIN
 constexpr int kMostFloor = 1000;
 
@@ -65,13 +66,14 @@ bool take_doors(Switches& switches, std::string_view value) {
   return true;
 }
 
-bool take_systemd(Switches& switches, std::string_view value) {
+template <Choice Switches::*kMember>
+bool take_choice(Switches& switches, std::string_view value) {
   if (value == "auto") {
-    switches.systemd = Choice::kAuto;
+    switches.*kMember = Choice::kAuto;
   } else if (value == "true") {
-    switches.systemd = Choice::kYes;
+    switches.*kMember = Choice::kYes;
   } else if (value == "false") {
-    switches.systemd = Choice::kNo;
+    switches.*kMember = Choice::kNo;
   } else {
     return false;
   }
@@ -108,9 +110,11 @@ constexpr std::array kSwitches = {
            "/sys/fs/cgroup on a host with cgroup v1 and v2: `host` shows all hierarchies as the "
            "host has them, `v2` the v2 hierarchy alone; `auto`: `v2` if the program is systemd "
            "258 or newer, which knows no other"},
-    Switch{"honor-capabilities", "HONOR_CAPS", kTrueOrFalse, "false",
-           take_bool<&Switches::honor_capabilities>,
-           "`true`: capabilities as the engine asks for them, instead of all for root"},
+    Switch{"honor-capabilities", "HONOR_CAPS", kAutoOrBoth, "auto",
+           take_choice<&Switches::honor_capabilities>,
+           "`true`: capabilities as the engine asks for them; `false`: all for root; `auto`: all "
+           "for root instead of what engines ask for by default or more, but a smaller set "
+           "(`--cap-drop`) or one with ambient capabilities as asked for"},
     Switch{"ignore-sysfs-chown", "IGNORE_SYSFS_CHOWN", kTrueOrFalse, "false", take_nothing, "none",
            "chown is never trapped; files of /sys keep their owners"},
     Switch{"kernel-files", nullptr, kTrueOrFalse, "true", take_bool<&Switches::kernel_files>,
@@ -131,7 +135,7 @@ constexpr std::array kSwitches = {
            "`false`: capabilities, AppArmor profile, mounts, masked paths and seccomp profile as "
            "the engine asks for them, no volumes for special directories, no care for systemd; "
            "namespaces, id ranges and emulated files stay"},
-    Switch{"systemd", nullptr, "auto, true, false", "auto", take_systemd,
+    Switch{"systemd", nullptr, kAutoOrBoth, "auto", take_choice<&Switches::systemd>,
            "whether the program is treated as systemd (`container=`, a tmpfs on /run and "
            "/run/lock); `auto`: if it is, or if its arguments end in systemd's path"},
 };
@@ -196,7 +200,9 @@ Result<void> take_variable(Switches& switches, const std::string& name, std::str
                               "' is not a setting; known are: ", known_names(variable_of)));
   }
   const std::string place = "process.env: " + name;
-  if (row->values != kTrueOrFalse) return take(switches, *row, place, value);
+  if (row->values != kTrueOrFalse && row->values != kAutoOrBoth) {
+    return take(switches, *row, place, value);
+  }
   if (value != "TRUE" && value != "FALSE") return wrong_value(place, *row, value, "TRUE, FALSE");
   return take(switches, *row, place, value == "TRUE" ? "true" : "false");
 }

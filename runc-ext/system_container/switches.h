@@ -21,7 +21,7 @@ enum class CgroupTree { kAuto, kHost, kV2 };
 
 struct Switches {
   bool system_container = true;
-  bool honor_capabilities = false;
+  Choice honor_capabilities = Choice::kAuto;
   bool relaxed_read_only = false;
   bool kernel_files = true;
   Choice systemd = Choice::kAuto;

@@ -42,6 +42,27 @@ listed_mounts() { # CONFIG
     "$(jq -r '.mounts[] | "\(.type) \(.source) \(.destination)"' "$dir/config.json")" "mounts"
 }
 
+sets_inside() { # JQ_FILTER: bounding, effective and ambient
+  run_once "$1" sed -n 's/^Cap\(Bnd\|Eff\|Amb\):\t//p' /proc/self/status | sort | xargs
+}
+
+@test "capabilities: all instead of an engine's default, but a chosen set to the letter" {
+  local all cri_o none=0000000000000000
+  all=$(printf '%016x' $(((1 << $(cat /proc/sys/kernel/cap_last_cap) + 1) - 1)))
+  cri_o='["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID",
+    "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_KILL"]'
+  assert_equal "$(sets_inside ".process.capabilities = {bounding: $cri_o, effective: $cri_o}")" \
+    "$none $all $all" "by default"
+  assert_equal "$(sets_inside '.process.capabilities = {}')" "$none $none $none" "none"
+  # One that root has kept: execve gives root what the bounding set allows.
+  assert_equal "$(sets_inside '.process.capabilities = {bounding: ["CAP_KILL"]}')" \
+    "$none 0000000000000020 0000000000000020" "one"
+  assert_equal "$(sets_inside '.process.user.uid = 5 | .process.capabilities =
+    (["bounding", "permitted", "inheritable", "effective", "ambient"]
+      | map({(.): ["CAP_CHOWN", "CAP_KILL"]}) | add)')" \
+    "0000000000000021 0000000000000021 0000000000000021" "ambient"
+}
+
 @test "nothing is left of it" {
   suite_left_nothing
 }

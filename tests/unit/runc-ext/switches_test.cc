@@ -27,7 +27,7 @@ std::string error_of(const Annotations& annotations, const std::vector<std::stri
 TEST(Switches, AreTheDefaultsWithoutAnySetting) {
   const Switches switches = read({{"org.other", "x"}}, {"PATH=/bin", "MY_SYSBOX_MODE=1"});
   EXPECT_TRUE(switches.system_container);
-  EXPECT_FALSE(switches.honor_capabilities);
+  EXPECT_EQ(switches.honor_capabilities, Choice::kAuto);
   EXPECT_TRUE(switches.kernel_files);
   EXPECT_EQ(switches.systemd, Choice::kAuto);
   EXPECT_EQ(switches.cgroup, CgroupTree::kAuto);
@@ -46,7 +46,7 @@ TEST(Switches, AnnotationsAreTaken) {
                                   {"io.sysbox.skip-uid-shift", "/data,/srv//x/"},
                                   {"io.sysbox.seccomp.allow", "af-alg,io-uring"}});
   EXPECT_FALSE(switches.system_container);
-  EXPECT_TRUE(switches.honor_capabilities);
+  EXPECT_EQ(switches.honor_capabilities, Choice::kYes);
   EXPECT_TRUE(switches.relaxed_read_only);
   EXPECT_FALSE(switches.kernel_files);
   EXPECT_EQ(switches.systemd, Choice::kYes);
@@ -60,7 +60,7 @@ TEST(Switches, VariablesAreTaken) {
   const Switches switches = read(
       {}, {"SYSBOX_SYSCONT_MODE=FALSE", "SYSBOX_HONOR_CAPS=TRUE", "SYSBOX_SKIP_UID_SHIFT=/data"});
   EXPECT_FALSE(switches.system_container);
-  EXPECT_TRUE(switches.honor_capabilities);
+  EXPECT_EQ(switches.honor_capabilities, Choice::kYes);
   EXPECT_THAT(switches.unshifted, ElementsAre("/data"));
 }
 

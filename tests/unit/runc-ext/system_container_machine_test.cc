@@ -157,6 +157,28 @@ TEST_F(MachineKind, WithoutConversionTheHostsProcIsReplacedToo) {
   EXPECT_EQ(mount_at(converted(spec), "/proc").type, "proc");
 }
 
+// What an engine asks for by itself makes room for a machine's root; what somebody asked it for
+// stays.
+TEST_F(MachineKind, CapabilitiesAreThoseOfRootUnlessChosen) {
+  const std::uint64_t all = (1ULL << static_cast<unsigned>(kernel_capability_count())) - 1;
+  const std::string cri_o =
+      R"("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID",
+         "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_KILL")";
+  const auto bounding = [&](const std::string& sets, const char* honor = "auto") {
+    json spec = changed_spec("/process/capabilities", sets);
+    spec = switched(spec, "io.sysbox.honor-capabilities", honor);
+    return converted(spec).process->capabilities->bounding;
+  };
+  EXPECT_EQ(bounding(join(R"({"bounding": [)", cri_o, "]}")), all);
+  EXPECT_EQ(bounding(join(R"({"bounding": [)", cri_o, R"(, "CAP_SYS_ADMIN"]})")), all);
+  EXPECT_EQ(bounding(R"({"bounding": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]})"),
+            all);
+  EXPECT_EQ(bounding(R"({"bounding": ["CAP_CHOWN"]})"), 1U);
+  EXPECT_EQ(bounding("{}"), 0U);
+  EXPECT_EQ(bounding("{}", "false"), all);
+  EXPECT_NE(bounding(join(R"({"ambient": ["CAP_KILL"], "bounding": [)", cri_o, "]}")), all);
+}
+
 TEST_F(MachineKind, CapabilitiesCanBeTheEngines) {
   json spec = changed_spec("/process/capabilities", R"({"bounding": ["CAP_CHOWN"]})");
   spec = switched(spec, "io.sysbox.honor-capabilities", "true");
@@ -173,6 +195,10 @@ TEST_F(MachineKind, JoiningProcessesFollowTheContainer) {
     OciProcess process;
     process.env = env;
     process.capabilities.emplace().effective = 1;
+    // Of an engine's default.
+    for (const int number : {0, 1, 3, 4, 5, 6, 7, 8, 10}) {
+      process.capabilities->bounding |= 1U << static_cast<unsigned>(number);
+    }
     EXPECT_TRUE(convert_joining_process(process, annotations, container_env).ok());
     return process;
   };
