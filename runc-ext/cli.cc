@@ -39,6 +39,8 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"create", "ID", "make a container, ready to be started", create_command},
     Command{"delete", "ID", "delete a stopped container", delete_command},
+    Command{"events", "ID", "show what a container uses, and when it is out of memory",
+            events_command},
     Command{"exec", "ID COMMAND...", "run a further process in a container", exec_command,
             Needs::kRoot, kExecFailure, "exec failed: "},
     Command{"features", "", "show what this runtime supports, as JSON", features_command,
@@ -47,7 +49,7 @@ constexpr std::array kCommands = {
             kill_command},
     Command{"list", "", "list containers", list_command, Needs::kNothing},
     Command{"pause", "ID", "suspend all processes of a container", pause_command},
-    Command{"ps", "ID", "list a container's processes", ps_command},
+    Command{"ps", "ID [PS OPTIONS]", "list a container's processes", ps_command},
     Command{"resume", "ID", "let a paused container go on", resume_command},
     Command{"run", "ID", "create and start a container, and wait for its end", run_command},
     Command{"spec", "", "write a config.json to begin with", spec_command, Needs::kNothing},

@@ -16,6 +16,8 @@
 #include "runc-ext/cgroup/device_rules.h"
 #include "runc-ext/cgroup/limits.h"
 #include "runc-ext/cgroup/owned_directory.h"
+#include "runc-ext/cgroup/resource_update.h"
+#include "runc-ext/cgroup/systemd_scope.h"
 
 namespace sysbox::runc {
 namespace {
@@ -73,17 +75,17 @@ void remove_default_parent(const std::string& directory) {
 Result<void> make_fresh(const std::string& directory) {
   Result<void> made = make_path(directory);
   if (made || made.error().code() != EEXIST) return made;
-  const std::vector<pid_t> pids = TRY(processes_below(directory));
-  if (!pids.empty()) {
-    return Error(EBUSY, join("cgroup '", directory, "' is in use by process ", pids.front(),
-                             ": another container has it"));
-  }
   TRY(remove_cgroup_tree(directory, after(kRemoveTimeout)));
   return make_path(directory);
 }
 
+enum class Existing {
+  kRemove,  // a leftover
+  kKeep,    // systemd has just made it
+};
+
 Result<void> make_in_hierarchy(const CgroupHierarchy& hierarchy, CgroupLayout layout,
-                               const std::string& directory) {
+                               const std::string& directory, Existing existing) {
   // On a hybrid host the controllers of v2 are the few that nobody has mounted as v1: taking one
   // into use would keep the host from doing so later.
   if (hierarchy.v2 && layout == CgroupLayout::kV2) {
@@ -94,7 +96,8 @@ Result<void> make_in_hierarchy(const CgroupHierarchy& hierarchy, CgroupLayout la
     }
     TRY(v2::enable_controllers(hierarchy.mount_point, directory));
   }
-  TRY(make_fresh(directory));
+  const bool there = existing == Existing::kKeep && ::access(directory.c_str(), F_OK) == 0;
+  if (!there) TRY(make_fresh(directory));
   if (!has_controller(hierarchy.name, "cpuset")) return {};
   return v1::fill_cpuset(hierarchy.mount_point, directory);
 }
@@ -111,7 +114,8 @@ Result<Cgroup> Cgroup::plan(const CgroupHost& host, const std::string& cgroups_p
   if (is_systemd_path(cgroups_path)) {
     return Error(EINVAL, join("linux.cgroupsPath '", cgroups_path,
                               "' is of systemd's form (slice:prefix:name), but the cgroupfs "
-                              "driver is in use: give the engine the cgroupfs driver too"));
+                              "driver is in use: pass --systemd-cgroup, or give the engine the "
+                              "cgroupfs driver too"));
   }
   const std::string path = cgroups_path.empty() ? join(kDefaultParent, "/", id) : cgroups_path;
   const std::string below = clean_path(path);
@@ -151,22 +155,54 @@ std::string Cgroup::v1_directory_of(std::string_view controller) const {
   return "";
 }
 
+std::string Cgroup::v1_delegated_directory_of(std::string_view controller) const {
+  for (const auto& [name, directory] : state_.delegated) {
+    if (!name.empty() && has_controller(name, controller)) return directory;
+  }
+  return v1_directory_of(controller);
+}
+
 std::string Cgroup::v2_directory() const {
   const auto found = state_.directories.find("");
   return found == state_.directories.end() ? "" : found->second;
 }
 
+// Before anything is made or changed.
+Result<void> Cgroup::check_unused() const {
+  for (const auto& [name, directory] : state_.directories) {
+    const std::vector<pid_t> pids = TRY(processes_below(directory));
+    if (pids.empty()) continue;
+    return Error(EBUSY, join("container's cgroup is not empty: '", directory,
+                             "' is in use by process ", pids.front(), ", of another container"));
+  }
+  // The new container's first process would hang in it for ever.
+  if (TRY(frozen())) {
+    return Error(EBUSY, "container's cgroup unexpectedly frozen: remove it or thaw it");
+  }
+  return {};
+}
+
 Result<void> Cgroup::create() {
+  TRY(check_unused());
+  if (state_.unit.empty()) return make_directories();
+  TRY(start_scope());
+  Result<void> made = make_directories();
+  if (!made) (void)remove().ok();
+  return made;
+}
+
+Result<void> Cgroup::make_directories() {
+  const Existing existing = state_.unit.empty() ? Existing::kRemove : Existing::kKeep;
   std::vector<std::string> made;
   for (const CgroupHierarchy& hierarchy : host_.hierarchies) {
     const std::string& directory = state_.directories[hierarchy.name];
-    Result<void> result = make_in_hierarchy(hierarchy, host_.layout, directory);
+    Result<void> result = make_in_hierarchy(hierarchy, host_.layout, directory, existing);
     if (result) {
       made.push_back(directory);
       continue;
     }
     for (const std::string& each : made) ::rmdir(each.c_str());  // new, and empty
-    if (result.error().code() != EBUSY) ::rmdir(directory.c_str());
+    ::rmdir(directory.c_str());
     return result;
   }
   fresh_ = true;
@@ -175,11 +211,26 @@ Result<void> Cgroup::create() {
 
 Result<void> Cgroup::apply(const OciResources& resources) {
   visible_.clear();
-  if (fresh_) keep_undelegated(resources);
-  TRY(apply_limits(resources));
-  // An update without device rules means those that are there.
-  if (fresh_ || !resources.devices.empty()) TRY(apply_devices(resources));
-  if (!fresh_) write_visible_values();
+  state_.resources = resources;
+  state_.resources.devices.clear();
+  OciResources applied = resources;
+  if (!state_.unit.empty()) TRY(set_unit_properties(applied));
+  keep_undelegated(applied);
+  TRY(apply_limits(applied));
+  return apply_devices(resources);
+}
+
+Result<void> Cgroup::update(const OciResources& asked) {
+  visible_.clear();
+  OciResources applied = resources_to_apply(state_.resources, asked);
+  if (!state_.unit.empty()) {
+    // Systemd would have the limit take effect, and the container killed, before ours is written.
+    if (!v2_directory().empty()) TRY(v2::check_usage(v2_directory(), applied.memory));
+    TRY(set_unit_properties(applied));
+  }
+  TRY(apply_limits(applied));
+  write_visible_values();
+  state_.resources = resources_to_keep(state_.resources, asked);
   return {};
 }
 
@@ -230,8 +281,10 @@ Result<void> Cgroup::apply_limits(const OciResources& resources) {
     }
   }
   if (resources.unified.empty()) return {};
-  if (v2_directory().empty()) {
-    return Error(EINVAL, "linux.resources.unified: the host has no cgroup v2");
+  if (state_.directories.size() != 1 || v2_directory().empty()) {
+    return Error(EINVAL,
+                 "invalid configuration: linux.resources.unified needs a host with nothing but "
+                 "cgroup v2");
   }
   return v2::apply_unified(v2_directory(), resources);
 }
@@ -241,8 +294,7 @@ Result<void> Cgroup::apply_devices(const OciResources& resources) const {
   const std::string v2 = v2_directory();
   Result<void> result;
   if (!v1.empty()) {
-    result =
-        fresh_ ? v1::set_devices(v1, resources.devices) : v1::change_devices(v1, resources.devices);
+    result = v1::set_devices(v1, resources.devices);
     if (!result && result.error().code() == EPERM && !in_user_namespace()) return result;
   } else if (!v2.empty()) {
     result = attach_device_program(v2, TRY(reduce_device_rules(resources.devices)));
@@ -366,6 +418,7 @@ Result<void> Cgroup::freeze(bool frozen) const {
 
 Result<bool> Cgroup::frozen() const {
   const std::string v1 = v1_directory_of("freezer");
+  if (v1.empty() && v2_directory().empty()) return false;
   const std::string path = v1.empty() ? v2_directory() + "/cgroup.freeze" : v1 + "/freezer.state";
   const Result<std::string> state = sys::read_file(path);
   if (state) return state.value().starts_with(v1.empty() ? "1" : "FROZEN");
@@ -374,8 +427,8 @@ Result<bool> Cgroup::frozen() const {
 }
 
 Result<void> Cgroup::remove() const {
+  Result<void> first_failure = state_.unit.empty() ? Result<void>() : stop_scope(state_.unit);
   const Deadline deadline = after(kRemoveTimeout);
-  Result<void> first_failure;
   for (const auto& [name, directory] : state_.directories) {
     // The usual child first: the parent then goes at once, without a look at what it holds.
     ::rmdir(join(directory, "/", name.empty() ? state_.leaf : kDelegated).c_str());

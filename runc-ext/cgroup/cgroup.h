@@ -1,7 +1,7 @@
 #pragma once
 
 // The container's cgroups on the host: made, limited, delegated to the container's root, removed.
-// cgroup v1, hybrid and v2 by the cgroupfs driver.
+// cgroup v1, hybrid and v2, by the cgroupfs driver or by systemd's.
 //
 // On v1 each hierarchy gets two directories: the container's, which holds the limits and belongs
 // to the host's root (engines and monitors read it), and below it the delegated one, which belongs
@@ -20,6 +20,8 @@
 #include "common/id_range.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "runc-ext/cgroup/scope_keeper.h"
+#include "runc-ext/cgroup/unit_properties.h"
 #include "runc-ext/oci/resources.h"
 
 namespace sysbox::runc {
@@ -55,6 +57,10 @@ struct CgroupState {
   // v2: name of the leaf below the delegated directory in which init and exec'ed processes start
   // ("init.scope"); empty on pure v1
   std::string leaf;
+  // systemd's unit that the directories belong to; empty with the cgroupfs driver
+  std::string unit;
+  // the limits, as config.json and the updates since have them; without the devices
+  OciResources resources;
 };
 
 enum class BornInLeaf { kNo, kYes };
@@ -94,15 +100,28 @@ class Cgroup {
   // the runtime's own cgroup (as runc's cgroupfs driver has it).
   static Result<Cgroup> plan(const CgroupHost& host, const std::string& cgroups_path,
                              const std::string& id);
+  // The same for systemd's driver: "slice:prefix:name", or "" for system.slice:sysbox:<id>.
+  // `annotations` may set properties of the unit (org.systemd.property.*).
+  static Result<Cgroup> plan_scope(const CgroupHost& host, const std::string& cgroups_path,
+                                   const std::string& id,
+                                   const std::map<std::string, std::string>& annotations);
   static Cgroup from_state(CgroupState state);
 
   const CgroupState& state() const { return state_; }
+  // The container's directory in the hierarchy of a controller; "" if the host has none.
+  std::string v1_directory_of(std::string_view controller) const;
+  std::string v2_directory() const;
+  // The delegated one, or the above if it is not delegated.
+  std::string v1_delegated_directory_of(std::string_view controller) const;
 
   // Makes the directories, and enables controllers (v2). EBUSY if a directory of that name holds
-  // processes of another container. Undoes itself: do not remove() after it failed.
+  // processes of another container. Undoes itself: do not remove() after it failed. A scope of
+  // systemd's lasts until this object or the last process in it ends.
   Result<void> create();
-  // Writes the limits to the container's directories; also for `update`. Before delegate().
+  // Writes the limits to the container's directories. Before delegate().
   Result<void> apply(const OciResources& resources);
+  // Changes the limits of a container that is there. Its devices stay as they are.
+  Result<void> update(const OciResources& asked);
   // Gives the delegated directories and their files to the container's root.
   Result<void> delegate(uid_t host_uid, gid_t host_gid);
 
@@ -131,8 +150,10 @@ class Cgroup {
     std::string value;
   };
 
-  std::string v1_directory_of(std::string_view controller) const;
-  std::string v2_directory() const;
+  Result<void> check_unused() const;
+  Result<void> make_directories();
+  Result<void> start_scope();
+  Result<void> set_unit_properties(OciResources& resources) const;
   Result<std::string> leaf_for(pid_t init_pid) const;
   Result<void> apply_limits(const OciResources& resources);
   Result<void> apply_devices(const OciResources& resources) const;
@@ -143,6 +164,9 @@ class Cgroup {
   CgroupHost host_;
   bool fresh_ = false;  // made by create(): the delegated v1 directories do not exist yet
   std::vector<VisibleValue> visible_;
+  std::string slice_;  // systemd's driver, until create()
+  std::vector<UnitProperty> unit_properties_;
+  ScopeKeeper keeper_;
 };
 
 }  // namespace sysbox::runc

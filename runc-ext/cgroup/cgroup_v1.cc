@@ -304,30 +304,6 @@ Result<void> set_devices(const std::string& directory, const std::vector<OciDevi
   return {};
 }
 
-Result<void> change_devices(const std::string& directory, const std::vector<OciDeviceRule>& rules) {
-  for (const OciDeviceRule& rule : rules) {
-    if (rule.type == 'a') {
-      // The kernel does not change the default of a cgroup with children. "Deny all" is how
-      // engines begin every list, and is the default that the container was made with.
-      if (!rule.allow) continue;
-      return Error(EINVAL, "linux.resources.devices: a running container cannot get all devices");
-    }
-    const std::string text = device_rule_text(TRY(parse_device_rule(rule)));
-    if (!rule.allow) {
-      TRY(sys::write_file(directory + "/devices.deny", text).in("device rules"));
-      continue;
-    }
-    // A device that is denied goes from the cgroups below too; one that is allowed does not come
-    // to them by itself.
-    for (const std::string& each : TRY(cgroup_tree(directory))) {
-      const Result<void> written = sys::write_file(each + "/devices.allow", text);
-      const bool gone = !written && written.error().code() == ENOENT;
-      if (!written && !gone) return Error(written.error()).in("device rules");
-    }
-  }
-  return {};
-}
-
 Result<void> fill_cpuset(const std::string& mount_point, const std::string& directory) {
   // A parent with clone_children has done it all already; its children inherit that flag too.
   if (TRY(sys::read_file(directory + "/cpuset.cpus")).size() > 1) return {};

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
+#include <cmath>
+#include <optional>
 #include <sstream>
 
 #include "common/syscalls.h"
@@ -14,38 +15,22 @@ namespace {
 // The size with "unlimited" as v2 spells it.
 std::string size_or_max(std::int64_t size) { return size < 0 ? "max" : std::to_string(size); }
 
-// v1's memory.memsw.* counts memory and swap together, v2 counts swap alone. Empty: not set.
-Result<std::string> swap_value(const LimitFiles& files, const OciMemory& memory) {
-  const std::int64_t swap = memory.swap.value_or(0);
-  std::int64_t limit = memory.limit.value_or(0);
-  if (swap == 0) return std::string(limit == -1 ? "max" : "");
-  if (swap < 0) return std::string("max");
-  if (limit == 0) {  // `update --memory-swap` alone
-    const std::string current = TRY(files.read("memory.max"));
-    if (std::from_chars(current.data(), current.data() + current.size(), limit).ec != std::errc()) {
-      limit = -1;
-    }
-  }
-  if (limit < 0) return Error(EINVAL, "memory and swap limit: needs a memory limit too");
-  if (swap < limit) {
-    return Error(EINVAL,
-                 join("memory and swap limit: ", swap, " is less than the memory limit ", limit));
-  }
-  return std::to_string(swap - limit);
+std::optional<std::int64_t> parse_size(const std::string& text) {
+  std::int64_t size = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), size).ec != std::errc()) return {};
+  return size;
 }
 
-Result<void> write_swap(LimitFiles& files, const OciMemory& memory) {
-  const std::string value = TRY(swap_value(files, memory));
-  if (value.empty()) return {};
+Result<void> write_swap(LimitFiles& files, OciMemory memory) {
+  if (memory.swap.value_or(0) > 0 && memory.limit.value_or(0) == 0) {
+    memory.limit = parse_size(TRY(files.read("memory.max")));
+  }
+  const std::optional<std::int64_t> swap = TRY(swap_without_memory(memory));
+  if (!swap) return {};
+  const std::string value = size_or_max(*swap);
   // No swap in the kernel, no file: then there is none to limit or to refuse.
   if ((value == "0" || value == "max") && !files.exists("memory.swap.max")) return {};
   return files.write({"swap limit", "memory.swap.max", value});
-}
-
-// 2…262144 onto 1…10000, as the OCI runtimes do it.
-std::uint64_t weight_of_shares(std::uint64_t shares) {
-  shares = std::clamp<std::uint64_t>(shares, 2, 262144);
-  return 1 + (shares - 2) * 9999 / 262142;
 }
 
 // "quota period"; the kernel keeps the period if it is left out, but wants a quota.
@@ -60,16 +45,6 @@ Result<std::string> bandwidth_value(const LimitFiles& files, const OciCpu& cpu) 
     value = current.empty() ? "max" : current.substr(0, current.find(' '));
   }
   return period == 0 ? value : join(value, " ", period);
-}
-
-Result<void> check_usage(const OciMemory& memory, const LimitFiles& files) {
-  if (!memory.check_before_update.value_or(false) || memory.limit.value_or(0) <= 0) return {};
-  const std::string text = TRY(files.read("memory.current"));
-  std::int64_t usage = 0;
-  std::from_chars(text.data(), text.data() + text.size(), usage);
-  if (usage <= *memory.limit) return {};
-  return Error(EBUSY,
-               join("memory limit: ", *memory.limit, " is below the ", usage, " bytes in use"));
 }
 
 // v1's 10…1000 onto v2's 1…10000.
@@ -118,9 +93,49 @@ Result<void> enable_for_children(const std::string& directory) {
 
 }  // namespace
 
+std::uint64_t weight_of_shares(std::uint64_t shares) {
+  if (shares == 0) return 0;
+  if (shares <= 2) return 1;
+  if (shares >= 262144) return 10000;
+  const double l = std::log2(static_cast<double>(shares));
+  const double exponent = (l * l + 125 * l) / 612.0 - 7.0 / 34.0;
+  return static_cast<std::uint64_t>(std::ceil(std::pow(10, exponent)));
+}
+
+Result<std::optional<std::int64_t>> swap_without_memory(const OciMemory& memory) {
+  using Swap = std::optional<std::int64_t>;
+  const std::int64_t swap = memory.swap.value_or(0);
+  const std::int64_t limit = memory.limit.value_or(0);
+  if (swap == 0) return limit == -1 ? Swap(-1) : Swap();
+  if (swap < 0) return Swap(-1);
+  if (limit <= 0) {
+    return Error(EINVAL, "memory and swap limit: unable to set swap limit without memory limit");
+  }
+  if (swap < limit) {
+    return Error(EINVAL, join("memory+swap limit should be >= memory limit: ", swap,
+                              " is less than ", limit));
+  }
+  return Swap(swap - limit);
+}
+
+Result<void> check_usage(const std::string& directory, const OciMemory& memory) {
+  const std::int64_t limit = memory.limit.value_or(0), both = memory.swap.value_or(0);
+  if (!memory.check_before_update.value_or(false) || (limit <= 0 && both <= 0)) return {};
+  const Result<std::string> text = sys::read_file(directory + "/memory.current");
+  if (!text) return {};  // no controller: the limit itself will be refused
+  const std::int64_t usage = parse_size(text.value()).value_or(0);
+  if (both > 0 && both <= usage) {
+    return Error(EBUSY, join("rejecting memory+swap limit ", both, " <= usage ", usage));
+  }
+  if (limit > 0 && limit <= usage) {
+    return Error(EBUSY, join("rejecting memory limit ", limit, " <= usage ", usage));
+  }
+  return {};
+}
+
 Result<void> apply_memory(LimitFiles& files, const OciResources& resources) {
   const OciMemory& memory = resources.memory;
-  TRY(check_usage(memory, files));
+  TRY(check_usage(files.directory(), memory));
   TRY(write_swap(files, memory));
   if (memory.limit.value_or(0) != 0) {
     TRY(files.write({"memory limit", "memory.max", size_or_max(*memory.limit)}));

@@ -42,7 +42,7 @@ Asked asked_cpuset(const OciResources& resources) {
 }
 
 Asked asked_pids(const OciResources& resources) {
-  if (!resources.pids_limit) return Asked::kNothing;
+  if (!is_set(resources.pids_limit)) return Asked::kNothing;
   return *resources.pids_limit > 0 ? Asked::kLimit : Asked::kUnlimited;
 }
 

@@ -2,6 +2,8 @@
 
 // The limits of linux.resources, one kind for each controller: which files they go to on v1 and v2.
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,10 +84,9 @@ Result<void> apply_hugepages(LimitFiles& files, const OciResources& resources);
 Result<void> apply_network_class(LimitFiles& files, const OciResources& resources);
 Result<void> apply_network_priorities(LimitFiles& files, const OciResources& resources);
 
-// `initial`: nothing but the default and the exceptions of `rules` is allowed afterwards; the
-// cgroup must have no children. Else each rule is applied on top of what is there.
+// Nothing but the default and the exceptions of `rules` is allowed afterwards; the cgroup must
+// have no children.
 Result<void> set_devices(const std::string& directory, const std::vector<OciDeviceRule>& rules);
-Result<void> change_devices(const std::string& directory, const std::vector<OciDeviceRule>& rules);
 
 // Makes sure that a new cpuset has cpus and memory nodes, without which no process can join.
 Result<void> fill_cpuset(const std::string& mount_point, const std::string& directory);
@@ -100,6 +101,15 @@ Result<void> apply_block_io(LimitFiles& files, const OciResources& resources);
 Result<void> apply_hugepages(LimitFiles& files, const OciResources& resources);
 // linux.resources.unified: the files as they are named.
 Result<void> apply_unified(const std::string& directory, const OciResources& resources);
+
+// memory.swap.max counts swap alone, config.json's swap is memory and swap together; -1 is
+// unlimited, nothing means that it stays as it is.
+Result<std::optional<std::int64_t>> swap_without_memory(const OciMemory& memory);
+// cpu.weight's 1…10000 for cpu.shares' 2…262144: the curve that makes both defaults, 1024 and 100,
+// meet, as the OCI runtimes have it.
+std::uint64_t weight_of_shares(std::uint64_t shares);
+// Refuses limits that are below what is in use, if `memory` asks for that.
+Result<void> check_usage(const std::string& directory, const OciMemory& memory);
 
 // Enables every controller for the children of each directory from the mount point down to
 // `directory`'s parent. One that cannot be enabled is left out: only a limit needs it.

@@ -9,6 +9,7 @@ namespace sysbox::runc {
 
 Result<int> create_command(Invocation& call);
 Result<int> delete_command(Invocation& call);
+Result<int> events_command(Invocation& call);
 Result<int> exec_command(Invocation& call);
 Result<int> features_command(Invocation& call);
 Result<int> kill_command(Invocation& call);

@@ -190,7 +190,7 @@ class Creation {
   // Everything the host gives: ids, volumes, cgroups, emulated files. The record says what is
   // about to be made before it is, so that a killed create can be cleaned up by `delete`.
   Result<void> allot() {
-    cgroup_ = TRY(Cgroup::plan(plan_.cgroup_host, plan_.spec.linux_part.cgroups_path, options_.id));
+    cgroup_ = TRY(plan_cgroup());
     record_.cgroup = cgroup_.state();
     record_.ranges_registered = true;
     record_.emulation_registered = true;
@@ -213,6 +213,12 @@ class Creation {
     const auto mount_points = TRY(interesting_mount_points(plan_.spec));
     plan_.mounts = TRY(plan_mounts(plan_.spec, mount_points));
     return {};
+  }
+
+  Result<Cgroup> plan_cgroup() const {
+    const std::string& path = plan_.spec.linux_part.cgroups_path;
+    if (!runtime_.systemd_cgroup) return Cgroup::plan(plan_.cgroup_host, path, options_.id);
+    return Cgroup::plan_scope(plan_.cgroup_host, path, options_.id, plan_.spec.annotations);
   }
 
   Result<void> register_with_manager() {

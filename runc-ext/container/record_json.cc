@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/json_fields.h"
+#include "runc-ext/oci/resources_json.h"
 
 namespace sysbox::runc {
 namespace {
@@ -34,8 +35,11 @@ Result<IdMapEntry> parse_id_map_entry(const json& line, const std::string& path)
 }
 
 json to_json(const CgroupState& cgroup) {
-  return {
-      {"directories", cgroup.directories}, {"delegated", cgroup.delegated}, {"leaf", cgroup.leaf}};
+  return {{"directories", cgroup.directories},
+          {"delegated", cgroup.delegated},
+          {"leaf", cgroup.leaf},
+          {"unit", cgroup.unit},
+          {"resources", resources_json(cgroup.resources)}};
 }
 
 Result<CgroupState> parse_cgroup_state(const json& object, const std::string& path) {
@@ -44,6 +48,8 @@ Result<CgroupState> parse_cgroup_state(const json& object, const std::string& pa
   in.optional("directories", cgroup.directories);
   in.optional("delegated", cgroup.delegated);
   in.optional("leaf", cgroup.leaf);
+  in.optional("unit", cgroup.unit);
+  in.optional_object("resources", cgroup.resources, parse_resources);
   TRY(std::move(in).finish());
   return cgroup;
 }

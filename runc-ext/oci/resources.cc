@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/json_fields.h"
+#include "common/log.h"
 
 namespace sysbox::runc {
 namespace {
@@ -63,6 +64,9 @@ Result<OciMemory> parse_memory(const nlohmann::json& memory, const std::string& 
   if (out.swappiness.value_or(0) > 200) {
     in.fail(in.path_of("swappiness"), join(*out.swappiness, " is not between 0 and 200"));
   }
+  if (in.find("kernel") != nullptr || in.find("kernelTCP") != nullptr) {
+    log::warning("Kernel memory settings are ignored and will be removed");
+  }
   TRY(std::move(in).finish());
   zero_is_unset(out.limit);
   zero_is_unset(out.reservation);
@@ -101,6 +105,7 @@ Result<std::optional<std::int64_t>> parse_pids(const nlohmann::json& pids,
   JsonFields in(pids, path);
   in.optional("limit", limit);
   TRY(std::move(in).finish());
+  zero_is_unset(limit);
   return limit;
 }
 

@@ -78,7 +78,7 @@ struct OciResources {
   std::vector<OciDeviceRule> devices;
   OciMemory memory;
   OciCpu cpu;
-  std::optional<std::int64_t> pids_limit;  // 0 or less: unlimited
+  std::optional<std::int64_t> pids_limit;  // less than 0: unlimited
   OciBlockIo block_io;
   std::vector<OciHugepageLimit> hugepage_limits;
   std::optional<std::uint32_t> network_class_id;

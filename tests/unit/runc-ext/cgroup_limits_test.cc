@@ -50,7 +50,7 @@ TEST_F(RealCgroup, V1MemoryIsRaisedAndLoweredTogetherWithSwap) {
     OciResources resources;
     resources.memory.limit = size;
     resources.memory.swap = size;
-    ASSERT_EQ(message_of(again().apply(resources)), "no error");
+    ASSERT_EQ(message_of(again().update(resources)), "no error");
     for (const std::string& memory : {v1("memory"), delegated("memory")}) {
       EXPECT_EQ(read_line(memory + "/memory.limit_in_bytes"), std::to_string(size));
       EXPECT_EQ(read_line(memory + "/memory.memsw.limit_in_bytes"), std::to_string(size));
@@ -58,7 +58,7 @@ TEST_F(RealCgroup, V1MemoryIsRaisedAndLoweredTogetherWithSwap) {
   }
   OciResources unlimited;
   unlimited.memory.limit = -1;
-  ASSERT_EQ(message_of(again().apply(unlimited)), "no error");
+  ASSERT_EQ(message_of(again().update(unlimited)), "no error");
   EXPECT_GT(std::stoll(read_line(v1("memory") + "/memory.memsw.limit_in_bytes")), 1LL << 50);
 }
 
@@ -84,11 +84,11 @@ TEST_F(RealCgroup, V1QuotaCanBeLoweredBelowWhatTheContainerGaveItsOwnCgroups) {
   ASSERT_EQ(::mkdir(nested.c_str(), 0755), 0);
   ASSERT_TRUE(sys::write_file(nested + "/cpu.cfs_quota_us", "80000"));
   resources.cpu.quota = 50000;
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
+  ASSERT_EQ(message_of(again().update(resources)), "no error");
   EXPECT_EQ(read_line(v1("cpu") + "/cpu.cfs_quota_us"), "50000");
   EXPECT_EQ(read_line(delegated("cpu") + "/cpu.cfs_quota_us"), "50000");
   resources.cpu.quota = 150000;
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
+  ASSERT_EQ(message_of(again().update(resources)), "no error");
   EXPECT_EQ(read_line(delegated("cpu") + "/cpu.cfs_quota_us"), "150000");
 }
 
@@ -102,12 +102,12 @@ TEST_F(RealCgroup, V1CpusetOfUsedCgroupsMovesToOtherCpus) {
   ASSERT_EQ(message_of(cgroup_.add_process(child.pid(), 0)), "no error");
   for (const char* cpus : {"1", "0-1", "0"}) {
     resources.cpu.cpus = cpus;
-    ASSERT_EQ(message_of(again().apply(resources)), "no error") << cpus;
+    ASSERT_EQ(message_of(again().update(resources)), "no error") << cpus;
     EXPECT_EQ(read_line(v1("cpuset") + "/cpuset.cpus"), cpus);
     EXPECT_EQ(read_line(delegated("cpuset") + "/cpuset.cpus"), cpus);
   }
   resources.cpu.cpus = "4000";
-  EXPECT_FALSE(again().apply(resources));
+  EXPECT_FALSE(again().update(resources));
 }
 
 TEST_F(RealCgroup, V1ThrottlesKeepTheHierarchyFromBeingDelegated) {
@@ -206,10 +206,10 @@ TEST(DeviceRules, NonsenseIsRefused) {
 
 constexpr int kDeviceTestFailed = 255;
 
-TEST_F(RealCgroup, V1DeviceRulesHoldAndChange) {
+TEST_F(RealCgroup, V1DeviceRulesHoldAndAnUpdateLeavesThem) {
   SKIP_WITHOUT_V1("devices");
   OciResources resources;
-  resources.devices = {{false, 'a', {}, {}, "rwm"}};
+  resources.devices = {{false, 'a', {}, {}, "rwm"}, rule(true, 'c', 1, 11, "w")};
   start(resources);
   const CgroupEntrance entrance = cgroup_.open_entrance().value();
   const auto try_open = [&entrance](const char* path) {
@@ -218,12 +218,10 @@ TEST_F(RealCgroup, V1DeviceRulesHoldAndChange) {
     });
   };
   EXPECT_EQ(try_open("/dev/null"), 0);
-  EXPECT_EQ(try_open("/dev/kmsg"), EPERM);
-  resources.devices.push_back(rule(true, 'c', 1, 11));
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
-  EXPECT_EQ(try_open("/dev/kmsg"), 0);
-  resources.devices = {rule(false, 'c', 1, 11)};
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
+  EXPECT_EQ(try_open("/dev/kmsg"), EPERM);  // writing only
+  resources.devices = {{true, 'a', {}, {}, "rwm"}};
+  resources.pids_limit = 100;
+  ASSERT_EQ(message_of(again().update(resources)), "no error");
   EXPECT_EQ(try_open("/dev/kmsg"), EPERM);
 }
 
@@ -241,11 +239,14 @@ TEST_F(RealCgroup, V2DeviceProgramHoldsAndIsReplaced) {
   };
   EXPECT_EQ(try_open("/dev/null"), 0);
   EXPECT_EQ(try_open("/dev/kmsg"), EPERM);  // writing only
+  const auto replace = [this](const std::vector<OciDeviceRule>& rules) {
+    return attach_device_program(v2(), reduce_device_rules(rules).value());
+  };
   resources.devices.push_back(rule(true, 'c', 1, 11, "r"));
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
+  ASSERT_EQ(message_of(replace(resources.devices)), "no error");
   EXPECT_EQ(try_open("/dev/kmsg"), 0);
   resources.devices = {{true, 'a', {}, {}, "rwm"}, rule(false, 'c', 1, 3, "r")};
-  ASSERT_EQ(message_of(again().apply(resources)), "no error");
+  ASSERT_EQ(message_of(replace(resources.devices)), "no error");
   EXPECT_EQ(try_open("/dev/null"), EPERM);
   EXPECT_EQ(try_open("/dev/kmsg"), 0);
   EXPECT_EQ(try_open("/dev/zero"), 0);
@@ -273,7 +274,7 @@ class V2Values : public ::testing::Test {
     }
     CgroupState state;
     state.directories[""] = directory_;
-    return Cgroup::from_state(state).apply(resources);
+    return Cgroup::from_state(state).update(resources);
   }
   std::string value(const std::string& file) const { return read_line(directory_ + "/" + file); }
 
@@ -315,9 +316,34 @@ TEST_F(V2Values, NoSwapIsFineWhereTheKernelHasNone) {
   EXPECT_THAT(message_of(apply(resources, {"memory.max"})), HasSubstr("less than"));
 }
 
+TEST_F(V2Values, LimitBelowWhatIsInUseIsRejectedIfAsked) {
+  make("memory.current", "5000000\n");
+  OciResources resources;
+  resources.memory.limit = 1024;
+  resources.memory.check_before_update = true;
+  const std::vector<std::string> files = {"memory.max", "memory.swap.max"};
+  EXPECT_THAT(message_of(apply(resources, files)), HasSubstr("rejecting memory limit"));
+  resources.memory.swap = 2048;
+  EXPECT_THAT(message_of(apply(resources, files)), HasSubstr("rejecting memory+swap limit"));
+  resources.memory.check_before_update = false;
+  EXPECT_EQ(message_of(apply(resources, files)), "no error");
+  EXPECT_EQ(value("memory.max"), "1024");
+}
+
+TEST_F(V2Values, SwapLimitNeedsAMemoryLimit) {
+  make("memory.max", "max\n");
+  OciResources resources;
+  resources.memory.swap = 64 * kMiB;
+  EXPECT_THAT(message_of(apply(resources, {"memory.swap.max"})), HasSubstr("without memory limit"));
+}
+
 TEST_F(V2Values, SharesBecomeWeight) {
-  for (const auto& [shares, weight] :
-       {std::pair<std::uint64_t, const char*>{1, "1"}, {2, "1"}, {1024, "39"}, {262144, "10000"}}) {
+  for (const auto& [shares, weight] : {std::pair<std::uint64_t, const char*>{1, "1"},
+                                       {2, "1"},
+                                       {1024, "100"},
+                                       {100, "17"},
+                                       {3333, "256"},
+                                       {262144, "10000"}}) {
     OciResources resources;
     resources.cpu.shares = shares;
     make("cpu.weight");  // a plain file keeps the tail of a longer value

@@ -209,8 +209,21 @@ TEST_F(RealCgroup, DirectoryWithForeignProcessesIsRefusedAndLeftAlone) {
   const Result<void> created = other.create();
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code(), EBUSY);
+  EXPECT_THAT(created.error().message(), HasSubstr("container's cgroup is not empty"));
   EXPECT_THAT(created.error().message(), HasSubstr(std::to_string(child.pid())));
   EXPECT_THAT(cgroup_.processes().value(), ElementsAre(child.pid()));
+}
+
+TEST_F(RealCgroup, FrozenDirectoryIsRefusedAndLeftAlone) {
+  const std::string directory = v1("freezer").empty() ? v2() : v1("freezer");
+  const bool is_v1 = !v1("freezer").empty();
+  std::filesystem::create_directories(directory);
+  ASSERT_TRUE(sys::write_file(directory + (is_v1 ? "/freezer.state" : "/cgroup.freeze"),
+                              is_v1 ? "FROZEN" : "1"));
+  const Result<void> created = cgroup_.create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr("container's cgroup unexpectedly frozen"));
+  EXPECT_EQ(::rmdir(directory.c_str()), 0);
 }
 
 TEST_F(RealCgroup, FailedCreateLeavesNothing) {

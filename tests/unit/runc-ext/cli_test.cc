@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"NegativeDescriptors", {"run", "--preserve-fds=-1", "x"}, 1, "--preserve-fds"},
         BadLine{
             "ExecCgroup", {"exec", "--cgroup", "a", "x", "ls"}, 255, "--cgroup is not supported"},
-        BadLine{"UpdateOfNothing", {"update", "x"}, 1, "--resources is missing"}),
+        BadLine{"UpdateBadFlag", {"update", "--memory", "x", "y"}, 1, "invalid value for memory"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(CommandLine, WithoutALogFileLogsToStandardErrorOnce) {

@@ -27,7 +27,11 @@ ContainerRecord full_record() {
   record.init_start_time = 18446744073709551615U;
   record.uid_map = {{{0, 231072, 65536}}};
   record.gid_map = {{{0, 4294901760U, 65535}, {70000, 5, 1}}};
-  record.cgroup = {{{"cpu,cpuacct", "/sys/fs/cgroup/cpu/x"}, {"", "/u"}}, {{"", "/u/d"}}, "leaf"};
+  record.cgroup.directories = {{"cpu,cpuacct", "/sys/fs/cgroup/cpu/x"}, {"", "/u"}};
+  record.cgroup.delegated = {{"", "/u/d"}};
+  record.cgroup.leaf = "leaf";
+  record.cgroup.unit = "x.scope";
+  record.cgroup.resources.memory.limit = 5;
   record.ranges_registered = true;
   record.emulation_registered = true;
   record.user = {1000, 1001, 022, {4, 4294967295U}};
