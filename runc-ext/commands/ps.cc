@@ -61,6 +61,11 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
+std::string last_line(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);  // npos + 1 is 0
+}
+
 // The column of the title line that is named PID.
 Result<std::size_t> find_pid_column(const std::string& title) {
   const std::vector<std::string> names = words_of(title);
@@ -73,7 +78,7 @@ Result<std::string> as_table(const std::vector<pid_t>& pids, std::vector<std::st
   if (options.empty()) options.emplace_back("-ef");
   const Ended ended = TRY(run_ps(std::move(options)));
   if (!WIFEXITED(ended.status) || WEXITSTATUS(ended.status) != 0) {
-    return Error(EINVAL, join("ps failed: ", ended.output.substr(0, ended.output.find('\n'))));
+    return Error(EINVAL, join("ps failed: ", last_line(ended.output)));
   }
   std::istringstream lines(ended.output);
   std::string line;

@@ -271,7 +271,7 @@ limited='.linux.resources.memory = {limit: 33554432, reservation: 25165824}
   runc exec --detach nested sh -c 'cd /sys/fs/cgroup; [ -d pids ] && cd pids
     mkdir -p a/b; echo 0 >a/b/cgroup.procs; exec sleep 1234' </dev/null >/dev/null 2>&1
   wait_for 5 grep -q . "$(cgroup_dir nested pids)$(is_v2 || echo /sysbox-delegated)/a/b/cgroup.procs"
-  assert_contains "$(runc ps nested)" "sleep 1234"
+  assert_contains "$(runc ps nested -e -o pid,args)" "sleep 1234"
   runc kill --all nested KILL
   wait_for 10 is_status nested stopped
   assert_equal "$(runc ps -f json nested)" null
@@ -280,6 +280,7 @@ limited='.linux.resources.memory = {limit: 33554432, reservation: 25165824}
 # ---- ps, pause
 
 @test "ps: the host's table, JSON, and any options of ps" {
+  ps -ef >/dev/null || skip "ps -ef fails on this host"
   start_idle listed
   run runc ps listed
   assert_ok
