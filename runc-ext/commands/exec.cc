@@ -149,6 +149,7 @@ Result<int> exec_command(Invocation& call) {
   const Switches switches =
       TRY(convert_joining_process(options.process, view.record.annotations, view.record.env));
   options.open_doors = switches.open_doors;
+  options.oom_score_floor = switches.oom_score_floor;
   TRY(add_capabilities(flags, options.process));
   const std::vector<std::string> activation = find_listen_fds().env;
   options.process.env.insert(options.process.env.end(), activation.begin(), activation.end());

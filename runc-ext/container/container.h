@@ -41,6 +41,7 @@ struct ExecOptions {
   std::string id;
   OciProcess process;  // complete: from --process or from the container's own plus flags
   std::vector<std::string> open_doors;  // of the container, see seccomp_doors.h
+  int oom_score_floor = 0;
   std::string console_socket;
   std::string pid_file;
   int preserve_fds = 0;

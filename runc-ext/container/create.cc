@@ -20,6 +20,7 @@
 #include "runc-ext/container/listen_fds.h"
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/bootstrap.h"
+#include "runc-ext/init/oom_score.h"
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/system_container/convert.h"
 #include "runc-ext/system_container/kernel_files.h"
@@ -141,8 +142,9 @@ class Creation {
                               options_.console_socket));
     plan_.cgroup_host = TRY(find_cgroup_host());
     const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
-    const Switches switches = TRY(convert_to_system_container(spec, rootfs));
-    TRY(apply_switches(switches));
+    Conversion conversion = TRY(convert_to_system_container(spec, rootfs));
+    plan_.initial_files = std::move(conversion.initial_files);
+    TRY(apply_switches(conversion.switches));
     plan_.joined = TRY(open_joined_namespaces(spec.linux_part));
     plan_.overlay = TRY(find_overlay(spec.root_path));
     plan_.id = options_.id;
@@ -292,9 +294,7 @@ class Creation {
     record_.init_pid = pid;
     record_.init_start_time = TRY(process_start_time(pid));
     TRY(apply_rlimits(pid, plan_.spec.process->rlimits));
-    if (plan_.spec.process->oom_score_adj) {
-      TRY(apply_oom_score_adj(pid, *plan_.spec.process->oom_score_adj));
-    }
+    TRY(apply_oom_score(pid, plan_.spec.process->oom_score_adj, oom_score_floor_));
     TRY(directory_.save(record_));
     TRY(birth_.helper_channel.send(Step::kGo));
     TRY(birth_.helper_channel.expect(Step::kHooks, "the mount helper"));

@@ -8,6 +8,7 @@
 #include "runc-ext/container/foreground.h"
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/joining.h"
+#include "runc-ext/init/oom_score.h"
 #include "runc-ext/init/process_attributes.h"
 
 namespace sysbox::runc {
@@ -66,7 +67,7 @@ class Execution {
   Result<void> set_attributes() {
     const OciProcess& process = plan_.process;
     TRY(apply_rlimits(pid_, process.rlimits));
-    if (process.oom_score_adj) TRY(apply_oom_score_adj(pid_, *process.oom_score_adj));
+    TRY(apply_oom_score(pid_, process.oom_score_adj, options_.oom_score_floor));
     if (!process.terminal) {
       const auto uid = record_.uid_map.to_host(process.user.uid);
       const auto gid = record_.gid_map.to_host(process.user.gid);

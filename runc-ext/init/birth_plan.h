@@ -9,6 +9,7 @@
 #include "common/mount_pieces.h"
 #include "common/unique_fd.h"
 #include "runc-ext/cgroup/cgroup.h"
+#include "runc-ext/init/initial_files.h"
 #include "runc-ext/init/mount_plan.h"
 #include "runc-ext/oci/spec.h"
 #include "runc-ext/oci/state_json.h"
@@ -26,6 +27,7 @@ struct BirthPlan {
   std::optional<OverlayLayers> overlay;  // of the rootfs
   MountPlan mounts;
   std::vector<std::string> open_doors;  // of seccomp_doors.h
+  std::vector<InitialFile> initial_files;
   std::vector<int> emulated_trees;      // detached mounts of the registration, borrowed
   std::vector<MountPiece> proc_pieces;  // from them
   std::vector<MountPiece> sysfs_pieces;

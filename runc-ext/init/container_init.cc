@@ -144,6 +144,8 @@ Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
   TRY(sys::unshare(CLONE_NEWNS));
   TRY(make_free_mounts(plan, std::move(mounts.fds)));
   TRY(list_mounts_in_order(helper));
+  const RootDir root = TRY(RootDir::open("/"));
+  TRY(write_initial_files(root, plan.initial_files));
   return set_root_propagation(plan.spec);
 }
 

@@ -49,17 +49,6 @@ Result<void> apply_rlimits(pid_t pid, const std::vector<OciRlimit>& rlimits) {
   return {};
 }
 
-Result<void> apply_oom_score_adj(pid_t pid, int oom_score_adj) {
-  const std::string path = join("/proc/", pid, "/oom_score_adj");
-  const Result<void> written = sys::write_file(path, std::to_string(oom_score_adj));
-  if (written.ok()) return {};
-  if (written.error().code() != EACCES && written.error().code() != EPERM) return written.error();
-  log::warning(
-      "process.oomScoreAdj ", oom_score_adj,
-      " is lower than this host lets us set (no CAP_SYS_RESOURCE), keeping the current one");
-  return {};
-}
-
 Result<void> become_container_root() {
   if (::setgroups(0, nullptr) != 0) return last_error("setgroups");
   if (::setresgid(0, 0, 0) != 0) return last_error("setgid 0");

@@ -12,10 +12,9 @@
 namespace sysbox::runc {
 
 // From outside, by the host's root (the limits of a user namespace's root do not count there).
-// A hard limit that may not be raised (no CAP_SYS_RESOURCE) is set as high as it goes, and an
-// oom_score_adj that may not be lowered is kept, each with a warning.
+// A hard limit that may not be raised (no CAP_SYS_RESOURCE) is set as high as it goes, with a
+// warning.
 Result<void> apply_rlimits(pid_t pid, const std::vector<OciRlimit>& rlimits);
-Result<void> apply_oom_score_adj(pid_t pid, int oom_score_adj);
 
 // By the process itself, inside its namespaces.
 // Root of the user namespace, instead of the host's root, whom nobody knows in there.

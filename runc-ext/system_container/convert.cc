@@ -27,8 +27,16 @@ Machine machine_of(const OciSpec& spec, const Switches& switches, const RootDir&
   return machine;
 }
 
-Result<void> make_machine(OciSpec& spec, const Switches& switches, const RootDir& rootfs) {
+// journald watches /dev/kmsg for messages, and from systemd 258 on gives up if it cannot. Ours is
+// a null device, which nothing can be waited for on.
+InitialFile without_kernel_log() {
+  return {"/run", "systemd/journald.conf.d/10-container.conf", "[Journal]\nReadKMsg=no\n"};
+}
+
+Result<void> make_machine(OciSpec& spec, Conversion& conversion, const RootDir& rootfs) {
+  const Switches& switches = conversion.switches;
   const Machine machine = machine_of(spec, switches, rootfs);
+  if (machine.init == Init::kSystemd) conversion.initial_files.push_back(without_kernel_log());
   if (spec.process) {
     grant_capabilities(*spec.process, switches.honor_capabilities);
     drop_apparmor_profile(*spec.process);
@@ -41,10 +49,12 @@ Result<void> make_machine(OciSpec& spec, const Switches& switches, const RootDir
 
 }  // namespace
 
-Result<Switches> convert_to_system_container(OciSpec& spec, const RootDir& rootfs) {
+Result<Conversion> convert_to_system_container(OciSpec& spec, const RootDir& rootfs) {
   const std::vector<std::string> env =
       spec.process ? spec.process->env : std::vector<std::string>();
-  Switches switches = TRY(read_switches(spec.annotations, env));
+  Conversion conversion;
+  conversion.switches = TRY(read_switches(spec.annotations, env));
+  const Switches& switches = conversion.switches;
   for (const std::string& line : switches.without_effect) log::warning(line);
   TRY(complete_namespaces(spec.linux_part));
   TRY(check_id_mappings(spec.linux_part));
@@ -52,12 +62,12 @@ Result<Switches> convert_to_system_container(OciSpec& spec, const RootDir& rootf
   keep_owners(spec.mounts, switches.unshifted);
   confine_devices(spec);
   if (switches.system_container) {
-    TRY(make_machine(spec, switches, rootfs));
+    TRY(make_machine(spec, conversion, rootfs));
   } else {
     guard_machine_places(spec.mounts);
   }
   if (spec.linux_part.seccomp) open_doors_in_profile(*spec.linux_part.seccomp, switches.open_doors);
-  return switches;
+  return conversion;
 }
 
 Result<Switches> convert_joining_process(OciProcess& process,

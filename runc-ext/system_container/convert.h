@@ -11,10 +11,17 @@
 #include "common/id_range.h"
 #include "common/result.h"
 #include "common/root_dir.h"
+#include "runc-ext/init/initial_files.h"
 #include "runc-ext/oci/spec.h"
 #include "runc-ext/system_container/switches.h"
 
 namespace sysbox::runc {
+
+// What the spec has no words for.
+struct Conversion {
+  Switches switches;
+  std::vector<InitialFile> initial_files;
+};
 
 // Checks and completes the spec, in place, as its switches say; `rootfs` tells whether the program
 // is systemd, and which:
@@ -33,7 +40,7 @@ namespace sysbox::runc {
 //  - masked and read-only paths: those that stand in the way of a machine's root go;
 //  - container= for systemd;
 //  - the seccomp profile widened to what systemd, engines and Kubernetes need inside.
-Result<Switches> convert_to_system_container(OciSpec& spec, const RootDir& rootfs);
+Result<Conversion> convert_to_system_container(OciSpec& spec, const RootDir& rootfs);
 
 // The same for a process that joins a container of these annotations, whose own process has
 // `container_env`. Of the switches only honor-capabilities can be set for one process.

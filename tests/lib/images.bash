@@ -125,6 +125,13 @@ make_layered_oci() {
   } | make_oci_tar "$1" localhost/layered:latest
   rm -rf "$dir"
 }
+# The newest systemd, which knows cgroup v2 only. What sid's mirror holds may be past the date up
+# to which its index is valid, by the clock of a machine that was set up long ago.
+make_newest_dir() {
+  DEBIAN_MIRROR="[check-valid-until=no] ${DEBIAN_MIRROR:-http://deb.debian.org}" \
+    "$images_source/packaging/make-rootfs" --suite sid "$1" \
+    systemd systemd-sysv dbus procps iproute2
+}
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
 make_podman_dir() { fetch_packages "$1" "${podman_packages[@]}"; }
 
@@ -143,6 +150,7 @@ busybox_tar() { cached import.tar make_busybox_tar; }
 busybox_oci() { cached oci.tar make_busybox_oci; }
 layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
+newest_dir() { cached newest make_newest_dir; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
 podman_dir() { cached podman make_podman_dir; }

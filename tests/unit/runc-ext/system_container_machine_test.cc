@@ -30,7 +30,7 @@ class MachineKind : public ImageTest {
  protected:
   OciSpec converted(const json& text) const {
     OciSpec spec = spec_of(text.dump());
-    const Result<Switches> done = convert_to_system_container(spec, *rootfs_);
+    const Result<Conversion> done = convert_to_system_container(spec, *rootfs_);
     EXPECT_TRUE(done.ok()) << done.error().message();
     return spec;
   }
