@@ -119,12 +119,14 @@ values_on_host() { # PATH...: what the suite's cgroups hold in these files, each
 
 # ---- oom score
 
+has_sys_resource() { ((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)); }
+
 @test "the oom score of the spec is set, and one that cannot be is no failure" {
   run run_once '.process.oomScoreAdj = 321' cat /proc/self/oom_score_adj
   assert_equal "$output" 321
   run run_once '.process.oomScoreAdj = -600' cat /proc/self/oom_score_adj
   assert_ok
-  if capsh --has-p=cap_sys_resource 2>/dev/null; then
+  if has_sys_resource; then
     assert_equal "$output" -600
   else
     assert_contains "$output" 'no CAP_SYS_RESOURCE'
@@ -132,7 +134,7 @@ values_on_host() { # PATH...: what the suite's cgroups hold in these files, each
 }
 
 @test "root inside may protect its daemons, as far as the switch says" {
-  capsh --has-p=cap_sys_resource 2>/dev/null || skip "the runtime has no CAP_SYS_RESOURCE here"
+  has_sys_resource || skip "the runtime has no CAP_SYS_RESOURCE here"
   run run_once '.process.oomScoreAdj = 100' sh -c 'echo -999 >/proc/self/oom_score_adj &&
     cat /proc/self/oom_score_adj; echo -1000 >/proc/self/oom_score_adj'
   assert_contains "$output" -999

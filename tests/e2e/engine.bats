@@ -267,6 +267,42 @@ teardown_file() {
   wait_for 15 volume_is_gone
 }
 
+@test "--privileged: a machine as any other, with nothing of the host's" {
+  need_machine mighty --privileged
+  assert_equal "$(docker exec mighty systemctl --failed --plain --no-legend)" "" "failed units"
+  run docker exec mighty sh -c 'mkdir /m && mount -t tmpfs none /m && touch /m/x && umount /m &&
+    ip link add b0 type bridge && echo 1 >/proc/sys/net/ipv4/ip_forward && echo fine'
+  assert_equal "$output" fine
+  assert_equal "$(docker exec mighty find /dev -type b)" "" "block devices"
+  assert_equal "$(docker exec mighty sh -c 'ls -d /dev/mem /dev/port /dev/loop* 2>/dev/null')" ""
+  need_inner_busybox mighty
+  run docker exec mighty docker run --rm --privileged busybox sh -c \
+    'mkdir /m && mount -t tmpfs none /m && mount -t proc none /m && echo inner'
+  assert_equal "$output" inner
+  docker rm --force mighty
+}
+
+@test "--read-only holds, with places to write to" {
+  run drun --rm --read-only busybox sh -c 'touch /x; mount -o remount,rw /; touch /y
+    touch /run/a /tmp/b /dev/shm/c && echo writable; sysctl -n net.ipv4.ip_unprivileged_port_start'
+  assert_contains "$output" '/x: Read-only file system'
+  assert_contains "$output" '/y: Read-only file system'
+  assert_contains "$output" writable
+}
+
+@test "--device: the owner of the node is known inside" {
+  run drun --rm --device /dev/zero:/dev/mine:r busybox sh -c \
+    'stat -c "%u %t:%T" /dev/mine; head -c 2 /dev/mine | wc -c'
+  assert_equal "${lines[0]} ${lines[1]}" "0 1:5 2"
+}
+
+@test "-e SYSBOX_...: settings of Nestybox Sysbox" {
+  run drun --rm -e SYSBOX_SYSCONT_MODE=FALSE busybox mount -t tmpfs none /tmp
+  assert_failed "permission denied"
+  run drun --rm -e SYSBOX_HONOUR_CAPS=TRUE busybox true
+  assert_failed "'SYSBOX_HONOUR_CAPS' is not a setting"
+}
+
 @test "a container lives on while dockerd is stopped, and is under its command when dockerd is back" {
   local running pid
   mapfile -t running < <(docker ps --all --quiet)
