@@ -65,11 +65,24 @@ Result<void> refuse_notify(const OciSeccomp& profile) {
   return {};
 }
 
-// Takes a machine's calls out of all rules: those that deny them, and those that allow them for
-// some arguments only.
+// Engines' own profiles look at the arguments of these; a rule that looks at another call's is one
+// that somebody wrote.
+constexpr std::array<std::string_view, 2> kLookedInto = {"clone", "personality"};
+
+bool is_withheld(const OciSeccompRule& rule, const std::string& name) {
+  return contains(kMachineCalls, name) && (rule.args.empty() || contains(kLookedInto, name));
+}
+
+bool is_named(const std::vector<OciSeccompRule>& rules, std::string_view call) {
+  return std::any_of(rules.begin(), rules.end(),
+                     [call](const auto& rule) { return contains(rule.names, call); });
+}
+
+// Takes a machine's calls out of the rules: those that deny them, and those of engines that allow
+// them for some arguments only.
 void forget_machine_calls(std::vector<OciSeccompRule>& rules) {
   for (OciSeccompRule& rule : rules) {
-    std::erase_if(rule.names, [](const auto& name) { return contains(kMachineCalls, name); });
+    std::erase_if(rule.names, [&rule](const auto& name) { return is_withheld(rule, name); });
   }
   std::erase_if(rules, [](const OciSeccompRule& rule) { return rule.names.empty(); });
 }
@@ -78,9 +91,7 @@ void allow_young_calls(std::vector<OciSeccompRule>& rules) {
   OciSeccompRule allow;
   allow.action = "SCMP_ACT_ALLOW";
   for (const std::string_view call : kYoungCalls) {
-    const bool named = std::any_of(rules.begin(), rules.end(),
-                                   [call](const auto& rule) { return contains(rule.names, call); });
-    if (!named) allow.names.emplace_back(call);
+    if (!is_named(rules, call)) allow.names.emplace_back(call);
   }
   if (!allow.names.empty()) rules.push_back(std::move(allow));
 }
@@ -88,7 +99,9 @@ void allow_young_calls(std::vector<OciSeccompRule>& rules) {
 void allow_machine_calls(std::vector<OciSeccompRule>& rules) {
   OciSeccompRule allow;
   allow.action = "SCMP_ACT_ALLOW";
-  allow.names.assign(kMachineCalls.begin(), kMachineCalls.end());
+  for (const std::string_view call : kMachineCalls) {
+    if (!is_named(rules, call)) allow.names.emplace_back(call);
+  }
   rules.push_back(std::move(allow));
 }
 

@@ -348,6 +348,18 @@ TEST_F(Conversion, RulesThatNameAYoungCallStay) {
   EXPECT_EQ(rules_for(spec, "fchmodat2").size(), 1U);
 }
 
+TEST_F(Conversion, RulesThatLookAtArgumentsStay) {
+  const OciSpec spec = converted(changed_spec("/linux/seccomp", R"({
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "syscalls": [{"names": ["clone", "ptrace"], "action": "SCMP_ACT_ALLOW",
+                  "args": [{"index": 0, "value": 100, "op": "SCMP_CMP_EQ"}]}]})"));
+  const auto rules = rules_for(spec, "ptrace");
+  ASSERT_EQ(rules.size(), 1U);
+  EXPECT_EQ(rules[0]->args.size(), 1U);
+  ASSERT_EQ(rules_for(spec, "clone").size(), 1U);
+  EXPECT_THAT(rules_for(spec, "clone")[0]->args, IsEmpty()) << "engines withhold user namespaces";
+}
+
 TEST_F(Conversion, NoProfileStaysNone) {
   EXPECT_FALSE(converted(small_spec()).linux_part.seccomp.has_value());
 }
