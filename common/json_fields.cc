@@ -1,10 +1,20 @@
 #include "common/json_fields.h"
 
+#include <algorithm>
+
 namespace sysbox {
 namespace {
 
 // Nested deeper than any real configuration; the parser recurses once per level.
 constexpr int kMaxDepth = 64;
+
+bool same_but_for_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&lower](char x, char y) { return lower(x) == lower(y); });
+}
 
 std::string found(const nlohmann::json& value) {
   switch (value.type()) {
@@ -89,7 +99,11 @@ JsonFields::JsonFields(const nlohmann::json& object, std::string path)
 
 const nlohmann::json* JsonFields::find(std::string_view name) const {
   if (!object_.is_object()) return nullptr;
-  const auto member = object_.find(name);
+  auto member = object_.find(name);
+  // Engines and runc are written in Go, whose decoder takes "pagesize" for "pageSize" too.
+  for (auto other = object_.begin(); member == object_.end() && other != object_.end(); ++other) {
+    if (same_but_for_case(other.key(), name)) member = other;
+  }
   return member == object_.end() || member->is_null() ? nullptr : &*member;
 }
 

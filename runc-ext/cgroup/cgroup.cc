@@ -257,6 +257,8 @@ Result<void> Cgroup::apply_limits(const OciResources& resources) {
       if (!v2.empty() && kind.apply_v2 != nullptr) {
         LimitFiles files(v2, kind.v2_controller, tolerate_missing);
         TRY(kind.apply_v2(files, resources));
+      } else if (kind.apply_v2 == nullptr && state_.directories.size() == 1) {
+        log::warning(kind.what, ": cgroup v2 has none, ignoring");
       } else if (!tolerate_missing) {
         return Error(ENOTSUP,
                      join(kind.what, ": the host has no ", kind.v1_controller, " controller"));

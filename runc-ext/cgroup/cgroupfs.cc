@@ -6,6 +6,7 @@
 #include <optional>
 #include <sstream>
 
+#include "common/log.h"
 #include "common/syscalls.h"
 #include "runc-ext/cgroup/limits.h"
 
@@ -51,6 +52,11 @@ Result<std::string> bandwidth_value(const LimitFiles& files, const OciCpu& cpu) 
 std::string io_weight(std::uint16_t weight) {
   const unsigned clamped = std::clamp<unsigned>(weight, 10, 1000);
   return std::to_string(1 + (clamped - 10) * 9999 / 990);
+}
+
+// Older kernels show a single number, newer ones "default 100" and then the devices.
+bool bfq_has_device_weights(const LimitFiles& files) {
+  return files.read("io.bfq.weight").value_or("").starts_with("default");
 }
 
 struct Throttle {
@@ -143,13 +149,16 @@ Result<void> apply_memory(LimitFiles& files, const OciResources& resources) {
   if (memory.reservation.value_or(0) != 0) {
     TRY(files.write({"memory reservation", "memory.low", size_or_max(*memory.reservation)}));
   }
-  return {};  // v2 has no swappiness and no switch for the oom killer
+  if (memory.swappiness || memory.disable_oom_killer.value_or(false)) {
+    log::warning("memory swappiness and disableOOMKiller: cgroup v2 has none, ignoring");
+  }
+  return {};
 }
 
 Result<void> apply_cpu(LimitFiles& files, const OciResources& resources) {
   const OciCpu& cpu = resources.cpu;
   if (cpu.realtime_runtime.value_or(0) != 0 || cpu.realtime_period.value_or(0) != 0) {
-    return Error(ENOTSUP, "cpu realtime limit: cgroup v2 has none");
+    log::warning("cpu realtime limit: cgroup v2 has none, ignoring");
   }
   if (cpu.idle) TRY(files.write({"cpu idle", "cpu.idle", std::to_string(*cpu.idle)}));
   // An idle cgroup has no weight; the kernel refuses one.
@@ -193,8 +202,10 @@ Result<void> apply_block_io(LimitFiles& files, const OciResources& resources) {
   if (io.weight.value_or(0) != 0) {
     TRY(files.write({"block io weight", file, weight_text(*io.weight)}));
   }
+  // Weights of single devices are a wish: without a scheduler that knows them they mean nothing.
+  const bool of_devices = files.exists(file) && (!bfq || bfq_has_device_weights(files));
   for (const OciBlockIoDevice& device : io.weight_device) {
-    if (device.weight.value_or(0) == 0) continue;
+    if (device.weight.value_or(0) == 0 || !of_devices) continue;
     TRY(files.write({"block io weight", file, device_value(device, weight_text(*device.weight))}));
   }
   for (const Throttle& throttle : kThrottles) {

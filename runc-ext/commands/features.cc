@@ -86,7 +86,7 @@ ordered_json linux_features() {
       {"namespaces", namespaces()},
       {"capabilities", capabilities()},
       {"cgroup",
-       {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", true}}},
+       {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}}},
       {"seccomp",
        {{"enabled", true},
         {"actions", kSeccompActions},

@@ -63,6 +63,18 @@ TEST(JsonFields, UnknownMembersAreIgnored) {
   EXPECT_EQ(known, 5);
 }
 
+TEST(JsonFields, NamesMayDifferInCaseAsInGo) {
+  const nlohmann::json object = {{"pagesize", "2MB"}, {"Limit", 1}, {"limit", 2}};
+  std::string page_size;
+  int limit = 0;
+  JsonFields in(object, "");
+  in.required("pageSize", page_size);
+  in.required("limit", limit);  // the exact name goes first
+  ASSERT_TRUE(std::move(in).finish().ok());
+  EXPECT_EQ(page_size, "2MB");
+  EXPECT_EQ(limit, 2);
+}
+
 TEST(JsonFields, SixtyFourBitNumbersAreExact) {
   const nlohmann::json document =
       nlohmann::json::parse(R"({"big": 18446744073709551615, "low": -9223372036854775808})");

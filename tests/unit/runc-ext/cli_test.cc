@@ -397,7 +397,7 @@ TEST(FeaturesCommand, TellsWhatContainerdAsksFor) {
   EXPECT_THAT(json["linux"]["namespaces"], ::testing::Contains("user"));
   EXPECT_THAT(json["linux"]["capabilities"], ::testing::Contains("CAP_SYS_ADMIN"));
   EXPECT_EQ(json["linux"]["mountExtensions"]["idmap"]["enabled"], true);
-  EXPECT_EQ(json["linux"]["cgroup"]["systemd"], false);
+  EXPECT_EQ(json["linux"]["cgroup"]["systemd"], true);
 }
 
 TEST(FeaturesCommand, PromisesOnlyMountOptionsThatAreOptions) {
