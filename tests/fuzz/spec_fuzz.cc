@@ -3,11 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "common/log.h"
 #include "common/syscalls.h"
+#include "runc-ext/cgroup/property_annotations.h"
+#include "runc-ext/cgroup/scope_name.h"
+#include "runc-ext/cgroup/unit_properties.h"
+#include "runc-ext/oci/resources_json.h"
 #include "runc-ext/oci/spec.h"
 #include "runc-ext/system_container/convert.h"
 
@@ -26,9 +31,21 @@ const RootDir& empty_rootfs() {
   return rootfs;
 }
 
+// What goes to systemd's cgroup driver, and what state.json keeps of it for `update`.
+void check_cgroup(const OciSpec& spec) {
+  static_cast<void>(parse_property_annotations(spec.annotations).ok());
+  static_cast<void>(parse_scope_name(spec.linux_part.cgroups_path, "id").ok());
+  OciResources resources = spec.linux_part.resources;
+  static_cast<void>(resource_properties(resources, {}).ok());
+  const nlohmann::json kept = resources_json(spec.linux_part.resources);
+  const Result<OciResources> read = parse_resources(kept, "resources");
+  if (!read.ok() || resources_json(read.value()) != kept) std::abort();
+}
+
 void check(std::string_view text) {
   Result<OciSpec> spec = parse_spec(text);
   if (!spec.ok()) return;
+  check_cgroup(spec.value());
   if (!convert_to_system_container(spec.value(), empty_rootfs()).ok()) return;
   // What was accepted once must be accepted again, and stay as it is.
   const std::size_t mounts = spec.value().mounts.size();
