@@ -171,13 +171,14 @@ Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent
   const InitNamespaces namespaces = TRY(open_namespaces(init_pid));
   TRY(enter_network_of(init_pid));
   const FilesystemIdentity identity = TRY(FilesystemIdentity::assume(plan.root_uid, plan.root_gid));
-  const RootDir root = TRY(assemble_rootfs(plan, namespaces));
-  const std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, namespaces));
+  AssembledRootfs rootfs = TRY(assemble_rootfs(plan, namespaces));
+  std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, namespaces));
+  if (rootfs.sysctls) free_mounts.push_back(std::move(rootfs.sysctls));
   TRY(parent.send(Step::kHooks));
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
   TRY(init.send(Step::kHooks));
   TRY(init.expect(Step::kGo, "the container's init"));
-  TRY(pivot_into(root));
+  TRY(pivot_into(rootfs.root));
   return send_mounts(init, free_mounts);
 }
 

@@ -15,6 +15,7 @@
 #include "runc-ext/init/free_mounts.h"
 #include "runc-ext/init/kernel_filesystems.h"
 #include "runc-ext/init/process_attributes.h"
+#include "runc-ext/init/rootfs.h"
 #include "runc-ext/init/run_program.h"
 #include "runc-ext/init/terminal.h"
 
@@ -79,10 +80,12 @@ std::string within_mapped_groups(const std::string& value, const IdMap& groups) 
 
 // Written through our own locked /proc, and only if it is one: the file is a kernel's or an
 // emulated one, never a place that a bundle or image led us to (CVE-2025-52881).
-Result<void> set_sysctls(const BirthPlan& plan) {
+Result<void> set_sysctls(const BirthPlan& plan, UniqueFd writable) {
   const OciSpec& spec = plan.spec;
   if (spec.linux_part.sysctl.empty()) return {};
-  const UniqueFd sysctls = TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  const UniqueFd sysctls = writable
+                               ? std::move(writable)
+                               : TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY | O_NOFOLLOW));
   if (TRY(sys::fstatfs_type(sysctls.get())) != PROC_SUPER_MAGIC) {
     return Error(EINVAL, "linux.sysctl: /proc is not a procfs");
   }
@@ -128,8 +131,9 @@ Result<void> list_mounts_in_order(Channel& helper) {
   return {};
 }
 
-// Until all mounts are there.
-Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
+// Until all mounts are there. Gives the sysctls as they were before they became read-only, if there
+// are any to be set.
+Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
   TRY(helper.expect(Step::kGo, "the mount helper"));
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
                                                                            : BornInLeaf::kNo));
@@ -142,11 +146,17 @@ Result<void> join_the_container(const BirthPlan& plan, Channel& helper) {
   if (::chdir("/") != 0) return last_error("chdir /");
   TRY(enter_cgroup_namespace(plan));
   TRY(sys::unshare(CLONE_NEWNS));
+  UniqueFd sysctls;
+  if (needs_writable_sysctls(plan) && !mounts.fds.empty()) {
+    sysctls = std::move(mounts.fds.back());
+    mounts.fds.pop_back();
+  }
   TRY(make_free_mounts(plan, std::move(mounts.fds)));
   TRY(list_mounts_in_order(helper));
   const RootDir root = TRY(RootDir::open("/"));
   TRY(write_initial_files(root, plan.initial_files));
-  return set_root_propagation(plan.spec);
+  TRY(set_root_propagation(plan.spec));
+  return sysctls;
 }
 
 // Blocks until `start` opens the other end. The path resolves in the container's locked procfs.
@@ -155,13 +165,13 @@ Result<void> wait_for_start(int exec_fifo) {
   return sys::write_all(fifo.get(), "0");
 }
 
-Result<void> become_the_program(const BirthPlan& plan, Channel& parent) {
+Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd sysctls) {
   const OciProcess& process = *plan.spec.process;
   if (::setsid() < 0 && errno != EPERM) return last_error("setsid");
   if (plan.new_keyring) TRY(join_session_keyring(plan.id));
   TRY(set_up_terminal(process, ConsoleNode::kReplace, parent));
   TRY(set_names(plan));
-  TRY(set_sysctls(plan));
+  TRY(set_sysctls(plan, std::move(sysctls)));
   TRY(enter_time_namespace(plan));
   TRY(enter_working_directory(process.cwd));
   const std::string program = TRY(find_program(process));
@@ -180,9 +190,9 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent) {
 void run_container_init(const BirthPlan& plan, Channel& helper, Channel& parent) {
   // Nobody inside may look into this process while it still holds what is the host's.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  Result<void> done = join_the_container(plan, helper);
-  if (done.ok()) done = parent.send(Step::kPrepared);
-  if (done.ok()) done = become_the_program(plan, parent);
+  Result<UniqueFd> joined = join_the_container(plan, helper);
+  Result<void> done = joined.ok() ? parent.send(Step::kPrepared) : joined.error();
+  if (done.ok()) done = become_the_program(plan, parent, std::move(joined).value());
   if (parent.fd() >= 0) {
     parent.send_failure(done.error());
   } else {

@@ -3,6 +3,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "common/mount_pieces.h"
 #include "common/syscalls.h"
@@ -143,7 +145,17 @@ Result<void> attach_inside(const RootDir& root, const std::string& destination, 
   return sys::move_mount(mount_fd, "", target.get(), "").in(join("mount '", destination, "'"));
 }
 
-Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces) {
+bool needs_writable_sysctls(const BirthPlan& plan) {
+  constexpr const char* kSysctls = "/proc/sys";
+  if (plan.spec.linux_part.sysctl.empty()) return false;
+  const std::vector<std::string>& paths = plan.spec.linux_part.readonly_paths;
+  return std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
+    return is_same_or_below(kSysctls, clean_path(path)) ||
+           is_same_or_below(clean_path(path), kSysctls);
+  });
+}
+
+Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces) {
   const UniqueFd rootfs = TRY(make_shifted_rootfs(plan, namespaces.user.get()));
   const UniqueFd place = TRY(sys::open(plan.spec.root_path, O_PATH | O_DIRECTORY));
   // Pieces can be cloned from an attached tree on every kernel; these go with the old root.
@@ -157,6 +169,11 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
   for (const std::string& path : plan.spec.linux_part.masked_paths) {
     TRY(mask_path(root, path).in(join("masked path '", path, "'")));
   }
+  UniqueFd sysctls;
+  if (needs_writable_sysctls(plan)) {
+    const UniqueFd place_of_them = TRY(root.open_inside("/proc/sys", O_PATH | O_DIRECTORY));
+    sysctls = TRY(sys::open_tree(place_of_them.get(), "", OPEN_TREE_CLONE | AT_RECURSIVE));
+  }
   for (const std::string& path : plan.spec.linux_part.readonly_paths) {
     TRY(make_path_read_only(root, path).in(join("read-only path '", path, "'")));
   }
@@ -166,7 +183,7 @@ Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& nam
     attributes.set = MOUNT_ATTR_RDONLY;
     TRY(sys::mount_setattr(root.fd(), "", 0, attributes).in("read-only rootfs"));
   }
-  return root;
+  return AssembledRootfs{std::move(root), std::move(sysctls)};
 }
 
 bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {

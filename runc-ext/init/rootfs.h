@@ -22,11 +22,19 @@ struct InitNamespaces {
 // empty file for a file's bind).
 Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd);
 
-// The rootfs with shifted ids, all locked mounts, masked and read-only paths; returns its root.
+// True if sysctls of the spec are to be written that its read-only paths cover.
+bool needs_writable_sysctls(const BirthPlan& plan);
+
+struct AssembledRootfs {
+  RootDir root;
+  UniqueFd sysctls;  // a detached copy of /proc/sys without read-only paths, if one is needed
+};
+
+// The rootfs with shifted ids, all locked mounts, masked and read-only paths.
 // The caller is in a private mount namespace and in the container's network namespace, which
 // decides what /sys/class/net and /proc/sys/net are, and has the container root's
 // FilesystemIdentity.
-Result<RootDir> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces);
+Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces);
 
 // One detached mount for each free mount that the host has to make (binds, /dev), in order.
 Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,

@@ -318,10 +318,13 @@ privileged_filter() {
 @test "without conversion the engine's own restrictions hold" {
   run run_once '.process.env += ["SYSBOX_SYSCONT_MODE=FALSE"]
     | .process.capabilities = {bounding: ["CAP_CHOWN"], effective: ["CAP_CHOWN"], permitted: ["CAP_CHOWN"]}
+    | .linux.sysctl = {"net.ipv4.ip_forward": "1"}
     | .linux.maskedPaths = ["/proc/keys"] | .linux.readonlyPaths = ["/proc/sys"]' sh -c '
+    grep 1 /proc/sys/net/ipv4/ip_forward
     cat /proc/keys | wc -c; touch /proc/sys/kernel/x 2>&1; echo 1 >/proc/sys/kernel/panic
     mkdir /m; mount -t tmpfs none /m; awk "{ print \$2 }" /proc/mounts | grep /var/lib; cat /proc/self/uid_map'
-  [[ ${lines[0]} = 0 ]] || fail "/proc/keys is not masked" "$output"
+  [[ ${lines[0]} = 1 ]] || fail "the sysctl of the spec was not set" "$output"
+  [[ ${lines[1]} = 0 ]] || fail "/proc/keys is not masked" "$output"
   assert_contains "$output" "Read-only file system"
   assert_contains "$output" "mount: permission denied"
   [[ $output != *var/lib* ]] || fail "$output"
