@@ -66,6 +66,7 @@ struct GlobalFlags {
   std::string log_format = "text";
   std::string rootless = "auto";
   std::string criu;
+  std::string cgroup_manager;
   bool debug = false;
   bool version = false;
 };
@@ -97,6 +98,8 @@ void add_global_flags(Flags& flags, GlobalFlags& global) {
             "socket of sysbox-mgr [" + global.runtime.manager_socket + "]");
   flags.add("--emulator-socket", global.runtime.emulator_socket,
             "socket of sysbox-fs [" + global.runtime.emulator_socket + "]");
+  flags.add("--cgroup-manager", global.cgroup_manager,
+            "cgroupfs or systemd: who makes the cgroup, as with crun [cgroupfs]");
   flags.add("--version,-v", global.version, "show the version");
 }
 
@@ -113,7 +116,19 @@ Result<void> set_up_log(const GlobalFlags& global) {
   return {};
 }
 
+// crun's way to say --systemd-cgroup.
+Result<void> choose_cgroup_manager(GlobalFlags& global) {
+  if (global.cgroup_manager.empty() || global.cgroup_manager == "cgroupfs") return {};
+  if (global.cgroup_manager != "systemd") {
+    return Error(EINVAL, join("--cgroup-manager: '", global.cgroup_manager,
+                              "' is not supported: cgroupfs or systemd"));
+  }
+  global.runtime.systemd_cgroup = true;
+  return {};
+}
+
 Result<void> check_global_flags(GlobalFlags& global) {
+  TRY(choose_cgroup_manager(global));
   if (global.rootless != "auto" && global.rootless != "false" && !global.rootless.empty()) {
     return Error(ENOTSUP, join("--rootless=", global.rootless,
                                " is not supported: sysbox-runc needs root on the host; root inside "

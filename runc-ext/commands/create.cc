@@ -4,6 +4,8 @@ namespace sysbox::runc {
 
 void add_create_flags(Flags& flags, CreateOptions& options) {
   flags.add("--bundle,-b", options.bundle, "directory of config.json [.]");
+  flags.add("--config", options.config,
+            "its name there, or an absolute path, as with crun [config.json]");
   flags.add("--console-socket", options.console_socket,
             "socket that gets the container's terminal");
   flags.add("--pid-file", options.pid_file, "file that gets the pid of the container's init");

@@ -22,7 +22,8 @@ struct RuntimeOptions {
 
 struct CreateOptions {
   std::string id;
-  std::string bundle = ".";  // made absolute by the callee
+  std::string bundle = ".";            // made absolute by the callee
+  std::string config = "config.json";  // absolute, or in the bundle
   std::string console_socket;
   std::string pid_file;
   int preserve_fds = 0;  // beside 0-2

@@ -136,7 +136,7 @@ class Creation {
                    "than the initial ramdisk");
     }
     OciSpec& spec = plan_.spec;
-    spec = TRY(read_spec(options_.bundle));
+    spec = TRY(read_spec(options_.bundle, options_.config));
     if (!spec.process) return Error(EINVAL, "process: is missing, nothing to run");
     TRY(check_console_options(spec.process->terminal, terminal_ == Terminal::kHandedOver,
                               options_.console_socket));

@@ -78,15 +78,15 @@ Result<OciSpec> parse_spec(std::string_view text) {
   return out;
 }
 
-Result<OciSpec> read_spec(const std::string& bundle) {
-  const std::string path = bundle + "/config.json";
+Result<OciSpec> read_spec(const std::string& bundle, const std::string& file) {
+  const std::string path = file.starts_with('/') ? file : join(bundle, "/", file);
   const Result<struct stat> directory = sys::fstatat(AT_FDCWD, bundle);
   if (!directory.ok()) {
     return errno_error(directory.error().code(), "bundle '", bundle, "'");
   }
   const Result<std::string> text = sys::read_file(path);
   if (!text.ok() && text.error().code() == ENOENT) {
-    return Error(ENOENT, join("JSON specification file config.json not found: '", path, "'"));
+    return Error(ENOENT, join("JSON specification file ", file, " not found: '", path, "'"));
   }
   if (!text.ok()) return text.error();
   OciSpec spec = TRY(parse_spec(text.value()).in(path));

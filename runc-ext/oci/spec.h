@@ -32,7 +32,8 @@ struct OciSpec {
 // The text of a config.json. Errors name the JSON path: "process.user.uid: expected …".
 Result<OciSpec> parse_spec(std::string_view text);
 
-// `bundle`/config.json; `bundle` absolute. root.path and bind sources are made absolute against it.
-Result<OciSpec> read_spec(const std::string& bundle);
+// `bundle`/config.json, or another `file`; `bundle` absolute. root.path and bind sources are made
+// absolute against it.
+Result<OciSpec> read_spec(const std::string& bundle, const std::string& file = "config.json");
 
 }  // namespace sysbox::runc

@@ -63,6 +63,22 @@ sets_inside() { # JQ_FILTER: bounding, effective and ambient
     "0000000000000021 0000000000000021 0000000000000021" "ambient"
 }
 
+@test "crun's options: --cgroup-manager, and a config.json of another name" {
+  local dir
+  dir=$(bundle crun .)
+  jq '.process.args = ["echo", "from elsewhere"]' "$dir/config.json" >"$dir/other.json"
+  run runc --cgroup-manager cgroupfs run --config other.json --bundle "$dir" crun
+  assert_ok
+  assert_equal "$output" "from elsewhere"
+  run runc --cgroup-manager=cgroupfs run --config="$dir/other.json" --bundle "$dir" crun
+  assert_ok
+  assert_equal "$output" "from elsewhere"
+  run runc run --config missing.json --bundle "$dir" crun
+  assert_failed "JSON specification file missing.json not found"
+  run runc --cgroup-manager=disabled list
+  assert_failed "--cgroup-manager: 'disabled' is not supported: cgroupfs or systemd"
+}
+
 @test "nothing is left of it" {
   suite_left_nothing
 }
