@@ -147,11 +147,12 @@ Result<void> own_mount_namespace() {
 }
 
 // Joins what the init must be born into. All before the user namespace: an engine's network
-// namespace may belong to the host's one, and entering it needs the host's root. The cgroup
-// namespace is left to the init, which goes through its cgroups first.
+// namespace may belong to the host's one, and entering it needs the host's root. Two are
+// left to the init: the cgroup namespace, for it goes through its cgroups first, and the mount
+// namespace, where nothing of the host's is.
 Result<void> join_before_clone(const BirthPlan& plan) {
   for (const JoinedNamespace& joined : plan.joined.others) {
-    if (joined.type == NamespaceType::kCgroup) continue;
+    if (joined.type == NamespaceType::kCgroup || joined.type == NamespaceType::kMount) continue;
     // The bridge itself stays in our pid namespace, where it learns the init's pid as we see it.
     if (joined.type == NamespaceType::kPid && plan.joined.user) continue;
     TRY(join(joined));
@@ -167,17 +168,26 @@ Result<void> send_mounts(Channel& init, const std::vector<UniqueFd>& mounts) {
 }
 
 // The helper's life after it has told the parent about the init.
+Result<void> let_hooks_run(Channel& parent, Channel& init) {
+  TRY(parent.send(Step::kHooks));
+  TRY(parent.expect(Step::kGo, "sysbox-runc"));
+  TRY(init.send(Step::kHooks));
+  TRY(init.expect(Step::kGo, "the container's init"));
+  return {};
+}
+
 Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent, Channel& init) {
+  if (is_joined(plan, NamespaceType::kMount)) {  // all is there already
+    TRY(let_hooks_run(parent, init));
+    return send_mounts(init, {});
+  }
   const InitNamespaces namespaces = TRY(open_namespaces(init_pid));
   TRY(enter_network_of(init_pid));
   const FilesystemIdentity identity = TRY(FilesystemIdentity::assume(plan.root_uid, plan.root_gid));
   AssembledRootfs rootfs = TRY(assemble_rootfs(plan, namespaces));
   std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, namespaces));
   if (rootfs.sysctls) free_mounts.push_back(std::move(rootfs.sysctls));
-  TRY(parent.send(Step::kHooks));
-  TRY(parent.expect(Step::kGo, "sysbox-runc"));
-  TRY(init.send(Step::kHooks));
-  TRY(init.expect(Step::kGo, "the container's init"));
+  TRY(let_hooks_run(parent, init));
   TRY(pivot_into(rootfs.root));
   return send_mounts(init, free_mounts);
 }

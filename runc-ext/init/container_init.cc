@@ -131,6 +131,12 @@ Result<void> list_mounts_in_order(Channel& helper) {
   return {};
 }
 
+// Another container's root and mounts, as they are.
+Result<void> join_mount_namespace(const JoinedNamespace& joined) {
+  return sys::setns(joined.fd.get(), CLONE_NEWNS)
+      .in(join("join mount namespace '", joined.path, "'"));
+}
+
 // Until all mounts are there. Gives the sysctls as they were before they became read-only, if there
 // are any to be set.
 Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
@@ -145,6 +151,11 @@ Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
   // pivot_root moved our root directory along; the old working directory is still the host's.
   if (::chdir("/") != 0) return last_error("chdir /");
   TRY(enter_cgroup_namespace(plan));
+  if (const auto* joined = plan.joined.find(NamespaceType::kMount)) {
+    helper.close();
+    TRY(join_mount_namespace(*joined));
+    return UniqueFd();
+  }
   TRY(sys::unshare(CLONE_NEWNS));
   UniqueFd sysctls;
   if (needs_writable_sysctls(plan) && !mounts.fds.empty()) {
@@ -169,7 +180,8 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd
   const OciProcess& process = *plan.spec.process;
   if (::setsid() < 0 && errno != EPERM) return last_error("setsid");
   if (plan.new_keyring) TRY(join_session_keyring(plan.id));
-  TRY(set_up_terminal(process, ConsoleNode::kReplace, parent));
+  const bool has_own_dev = plan.joined.find(NamespaceType::kMount) == nullptr;
+  TRY(set_up_terminal(process, has_own_dev ? ConsoleNode::kReplace : ConsoleNode::kKeep, parent));
   TRY(set_names(plan));
   TRY(set_sysctls(plan, std::move(sysctls)));
   TRY(enter_time_namespace(plan));

@@ -113,10 +113,11 @@ Result<void> check_maps(const JoinedUserNamespace& user, const OciLinux& linux_p
   TRY(check_map("uid_map", user.uids));
   TRY(check_map("gid_map", user.gids));
   // containerd and CRI-O say both; they must mean the same.
-  const bool same_uids =
-      linux_part.uid_mappings.entries.empty() || linux_part.uid_mappings == user.uids;
-  const bool same_gids =
-      linux_part.gid_mappings.entries.empty() || linux_part.gid_mappings == user.gids;
+  const auto is_same = [](const IdMap& given, const IdMap& joined) {
+    return given.entries.empty() || given.as_single_range() == joined.as_single_range();
+  };
+  const bool same_uids = is_same(linux_part.uid_mappings, user.uids);
+  const bool same_gids = is_same(linux_part.gid_mappings, user.gids);
   if (same_uids && same_gids) return {};
   return Error(EINVAL, join("its ids are not those of linux.", same_uids ? "g" : "u",
                             "idMappings; leave the mappings out"));
@@ -169,10 +170,20 @@ class Opening {
       if (entry.path.empty() || entry.type == NamespaceType::kUser) continue;
       TRY(open_other(entry, path_of(i)));
     }
-    return std::move(joined_);
+    return check_processes_are_seen();
   }
 
  private:
+  // The /proc of a joined mount namespace is that of a pid namespace, which knows only its own.
+  Result<JoinedNamespaces> check_processes_are_seen() {
+    const JoinedNamespace* mounts = joined_.find(NamespaceType::kMount);
+    if (mounts != nullptr && joined_.find(NamespaceType::kPid) == nullptr) {
+      return Error(EINVAL, join("linux.namespaces: mount namespace '", mounts->path,
+                                "' can be shared with its container's pid namespace only"));
+    }
+    return std::move(joined_);
+  }
+
   static std::string path_of(std::size_t index) {
     return join("linux.namespaces[", index, "].path");
   }

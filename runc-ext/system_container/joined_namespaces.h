@@ -41,7 +41,8 @@ struct JoinedNamespaces {
 
 // Opens and checks what linux.namespaces names by path. Refused by name:
 //  - what is no namespace, or one of another type;
-//  - the host's own namespaces; a mount or cgroup namespace of the host's user namespace;
+//  - the host's own namespaces; a mount or cgroup namespace of the host's user namespace; a mount
+//    namespace without a pid namespace;
 //  - a user namespace that is not the runtime's child, or whose ids are not one block;
 //  - namespaces of different user namespaces, and mappings that are not those of the joined one.
 // A network (ipc, uts, pid …) namespace of another container brings that one's user namespace

@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 load ../lib/suite
+load ../lib/engine
 load ../lib/containerd
 
 setup_file() {
@@ -40,10 +41,10 @@ teardown() {
 @test "a task: start, exec, signals, pause, metrics, removal" {
   crun --detach "$image" task sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
   assert_equal "$(task_status task)" RUNNING
-  run ctr tasks exec --exec-id one task sh -c 'echo in; id -u; exit 4'
+  run cexec task sh -c 'echo in; id -u; exit 4'
   assert_equal "$status" 4
   assert_equal "$output" "$(printf 'in\n0')"
-  run ctr tasks exec --exec-id two --user 65534 task id -u
+  run cexec --user 65534 task id -u
   assert_equal "$output" 65534
   assert_contains "$(ctr tasks ps task)" "$(task_pid task)"
   ctr tasks pause task
@@ -66,7 +67,7 @@ teardown() {
     containerd_start
     assert_equal "$(task_pid survivor)" "$pid"
     assert_equal "$(task_status survivor)" RUNNING
-    run ctr tasks exec --exec-id "after-$signal" survivor cat /etc/passwd
+    run cexec survivor cat /etc/passwd
     assert_contains "$output" root:
   done
   remove_task_and_container survivor
@@ -125,7 +126,7 @@ teardown() {
     done
   done
   ctr tasks exec --exec-id link app ip link add sysbox-test type bridge
-  run ctr tasks exec --exec-id see sidecar sh -c 'ls /sys/class/net; ps -o args'
+  run cexec sidecar sh -c 'ls /sys/class/net; ps -o args'
   assert_contains "$output" sysbox-test
   assert_contains "$output" 'sleep 1000'
   for id in sidecar app pause; do remove_task_and_container "$id"; done

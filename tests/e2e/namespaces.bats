@@ -89,6 +89,21 @@ free_ranges() {
   assert_equal "$(free_ranges)" "$before" "free ranges without the pod"
 }
 
+# As containerd 1.7 writes it: the mappings of the user namespace that it made the network in.
+@test "a pod: a network of the engine's and mappings that are those of its user namespace" {
+  pin 1 --user --net
+  local high filter
+  read -r _ high <<<"$(suite_ids)"
+  filter="$(path_of network "$(pinned net)") | .linux.namespaces += [{type: \"user\"}]
+    | .linux.uidMappings = [{containerID: 0, hostID: $((high - 65535)), size: 65536}]
+    | .linux.gidMappings = .linux.uidMappings"
+  start_idle pause "$filter"
+  same_namespace pause user "$(pinned user)"
+  inside pause ip link add sysbox-test type bridge
+  start_idle app "$filter | $(path_of ipc "$(ns_of pause ipc)")"
+  inside app test -e /sys/class/net/sysbox-test
+}
+
 @test "a pod: the processes of both containers in one pid namespace, and none is left behind" {
   pin 1 --user --net
   local filter pids
@@ -145,10 +160,29 @@ free_ranges() {
     filter+=" | $(path_of "${type%:*}" "$(ns_of first "${type#*:}")")"
   done
   filter=".linux.namespaces += [{type: \"cgroup\"}] | $filter"
+  [[ ! -e /proc/self/ns/time ]] ||
+    filter+=" | .linux.namespaces += [{type: \"time\", path: \"$(ns_of first time)\"}]"
   start_idle second "$filter"
   for file in net ipc uts pid cgroup user; do same_namespace second "$file" "$(ns_of first "$file")"; done
+  [[ ! -e /proc/self/ns/time ]] || same_namespace second time "$(ns_of first time)"
   inside second hostname named-by-second
   assert_equal "$(inside first hostname)" named-by-second
+}
+
+@test "the mount namespace of another container: its files, whatever the bundle says" {
+  local filter
+  start_idle first
+  inside first sh -c 'echo of-first >/mark; mount -t tmpfs none /tmp'
+  filter=".linux.namespaces |= map(if .type == \"mount\" then .path = \"$(ns_of first mnt)\" else . end)"
+  run create --bundle "$(bundle second "$filter")" second
+  assert_failed "can be shared with its container's pid namespace only"
+  start_idle second "$filter | $(path_of pid "$(ns_of first pid)")"
+  same_namespace second mnt "$(ns_of first mnt)"
+  assert_equal "$(inside second cat /mark)" of-first
+  inside second sh -c 'touch /tmp/by-second && umount /proc/sys 2>/dev/null; mount -t tmpfs none /run'
+  inside first sh -c 'test -e /tmp/by-second && grep " /run tmpfs" /proc/mounts'
+  runc delete --force second
+  inside first cat /proc/uptime
 }
 
 @test "a network that the engine made on the host: usable, seen in /sys, with a warning" {
