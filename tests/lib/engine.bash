@@ -2,7 +2,7 @@
 # A private dockerd of Debian's packages, unpacked beside the system, in a network namespace of
 # its own, with the runtime under test added to it. ENGINE_RELEASE names the Debian release that it
 # comes from: without it, the one that the tests' packages come from. A newer one keeps its images
-# in containerd.
+# in containerd. ENGINE_TOOLS is a directory of programs that it finds before its own.
 
 engine_start() { # [OPTION...]: for dockerd
   local pid
@@ -17,7 +17,7 @@ engine_start() { # [OPTION...]: for dockerd
     engine_program dockerd
   else
     ENGINE_DIR=$(engine_dir)
-    ENGINE_PATH=$ENGINE_DIR/usr/bin:$ENGINE_DIR/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+    ENGINE_PATH=${ENGINE_TOOLS:+$ENGINE_TOOLS:}$ENGINE_DIR/usr/bin:$ENGINE_DIR/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin
   fi
   DOCKER_HOST=unix://$SUITE_DIR/docker.sock
   mkdir -p "$SUITE_DIR"/docker/{data,exec}
