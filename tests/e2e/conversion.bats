@@ -166,15 +166,13 @@ has_sys_resource() { ((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1
 
 # What an engine's --privileged asks for: every device of the host, by nodes and by rule.
 privileged_filter() {
-  local device devices='[]' kind
-  for device in /dev/*; do
-    [[ -b $device || -c $device ]] || continue
-    kind=c
-    [[ ! -b $device ]] || kind=b
-    devices=$(jq -c ". + [{path: \"$device\", type: \"$kind\",
-      major: $((0x$(stat -c %t "$device"))), minor: $((0x$(stat -c %T "$device"))),
-      fileMode: 438, uid: 0, gid: 0}]" <<<"$devices")
-  done
+  local devices path mode major minor
+  devices=$(find /dev -maxdepth 1 \( -type b -o -type c \) -exec stat -c '%n %A %t %T' {} + |
+    while read -r path mode major minor; do
+      printf '%s %s %d %d\n' "$path" "${mode:0:1}" "0x$major" "0x$minor"
+    done | jq --raw-input --slurp --compact-output 'split("\n") | map(select(. != "") | split(" ") |
+      {path: .[0], type: .[1], major: (.[2] | tonumber), minor: (.[3] | tonumber),
+       fileMode: 438, uid: 0, gid: 0})')
   echo ".linux.devices = $devices | .linux.resources.devices = [{allow: true, access: \"rwm\"}]
     | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | del(.linux.seccomp)
     | .process.capabilities = ($(runc features | jq -c .linux.capabilities) |
