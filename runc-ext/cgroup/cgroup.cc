@@ -102,11 +102,6 @@ Result<void> make_in_hierarchy(const CgroupHierarchy& hierarchy, CgroupLayout la
   return v1::fill_cpuset(hierarchy.mount_point, directory);
 }
 
-Result<void> write_pid(const std::string& directory, pid_t pid) {
-  return sys::write_file(directory + "/cgroup.procs", std::to_string(pid))
-      .in(join("move process ", pid, " to its cgroup"));
-}
-
 }  // namespace
 
 Result<Cgroup> Cgroup::plan(const CgroupHost& host, const std::string& cgroups_path,
@@ -353,16 +348,6 @@ Result<std::string> Cgroup::leaf_for(pid_t init_pid) const {
   }
   return Error(ENOENT,
                join("cgroup '", leaf, "' is gone, and init is not below '", v2_directory(), "'"));
-}
-
-Result<void> Cgroup::add_process(pid_t pid, pid_t init_pid) const {
-  for (const auto& [name, directory] : state_.directories) {
-    if (name.empty()) continue;
-    const auto delegated = state_.delegated.find(name);
-    TRY(write_pid(delegated == state_.delegated.end() ? directory : delegated->second, pid));
-  }
-  if (v2_directory().empty()) return {};
-  return write_pid(TRY(leaf_for(init_pid)), pid);
 }
 
 Result<CgroupEntrance> Cgroup::open_entrance(pid_t init_pid) const {

@@ -128,8 +128,6 @@ class Cgroup {
   // For init, and for exec'ed processes: `init_pid` says where the latter may go if the container
   // has made an inner node of the leaf, or has removed it.
   Result<CgroupEntrance> open_entrance(pid_t init_pid = 0) const;
-  // Moves another process; slow, see CgroupEntrance.
-  Result<void> add_process(pid_t pid, pid_t init_pid) const;
 
   // All processes in the container's cgroups, nested ones too.
   Result<std::vector<pid_t>> processes() const;

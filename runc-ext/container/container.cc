@@ -34,9 +34,10 @@ struct Found {
 };
 
 Result<ContainerStatus> live_status(const StateDir& directory, const ContainerRecord& record) {
-  if (TRY(directory.has_exec_fifo())) return ContainerStatus::kCreated;
+  // One that is not started yet can be paused too.
   const Result<bool> frozen = Cgroup::from_state(record.cgroup).frozen();
   if (frozen.ok() && frozen.value()) return ContainerStatus::kPaused;
+  if (TRY(directory.has_exec_fifo())) return ContainerStatus::kCreated;
   return ContainerStatus::kRunning;
 }
 

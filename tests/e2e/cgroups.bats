@@ -318,6 +318,18 @@ limited='.linux.resources.memory = {limit: 33554432, reservation: 25165824}
   assert_failed "does not exist"
 }
 
+@test "pause: a container that is not started yet" {
+  local dir
+  dir=$(bundle unborn . sh -c 'while :; do sleep 1; done')
+  runc create --bundle "$dir" unborn >/dev/null 2>&1 </dev/null
+  runc pause unborn
+  assert_equal "$(container_status unborn)" paused
+  runc resume unborn
+  assert_equal "$(container_status unborn)" created
+  runc start unborn
+  assert_equal "$(container_status unborn)" running
+}
+
 # ---- events
 
 @test "events --stats: one line of numbers" {

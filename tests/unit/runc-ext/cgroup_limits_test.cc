@@ -99,7 +99,7 @@ TEST_F(RealCgroup, V1CpusetOfUsedCgroupsMovesToOtherCpus) {
   resources.cpu.cpus = "0";
   start(resources);
   const Child child;
-  ASSERT_EQ(message_of(cgroup_.add_process(child.pid(), 0)), "no error");
+  ASSERT_EQ(message_of(move_inside(child.pid())), "no error");
   for (const char* cpus : {"1", "0-1", "0"}) {
     resources.cpu.cpus = cpus;
     ASSERT_EQ(message_of(again().update(resources)), "no error") << cpus;
@@ -125,7 +125,7 @@ TEST_F(RealCgroup, V1ThrottlesKeepTheHierarchyFromBeingDelegated) {
   EXPECT_EQ(read_line(v1("blkio") + "/blkio.throttle.read_bps_device"), number + " 1048576");
   EXPECT_EQ(delegated("blkio"), "(not delegated)");
   const Child child;
-  ASSERT_EQ(message_of(again().add_process(child.pid(), 0)), "no error");
+  ASSERT_EQ(message_of(move_inside(child.pid())), "no error");
   EXPECT_THAT(processes_below(v1("blkio")).value(), ElementsAre(child.pid()));
 }
 

@@ -131,7 +131,7 @@ TEST_F(CgroupFiles, EventsBeginAsReadersMatchThem) {
 TEST_F(RealCgroup, StatsOfTheRealThing) {
   start();
   const Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   const Result<ContainerStats> stats = read_stats(cgroup_.state());
   ASSERT_TRUE(stats.ok()) << stats.error().message();
   EXPECT_EQ(stats.value().pids, 1U);

@@ -140,17 +140,6 @@ TEST_F(RealCgroup, ProcessNotBornInTheLeafEntersItToo) {
   EXPECT_THAT(cgroup_.processes().value(), ElementsAre(child.pid()));
 }
 
-TEST_F(RealCgroup, AnotherProcessIsMovedIntoEveryHierarchy) {
-  start();
-  const Child child;
-  ASSERT_EQ(message_of(cgroup_.add_process(child.pid(), 0)), "no error");
-  const std::string text = sys::read_file(join("/proc/", child.pid(), "/cgroup")).value();
-  const CgroupMembership where = parse_cgroup_membership(text).value();
-  for (const CgroupHierarchy& each : host_.hierarchies) {
-    EXPECT_THAT(where.at(each.name), HasSubstr(top_ + "/box/"));
-  }
-}
-
 TEST_F(RealCgroup, OnlyWhatIsDelegatedBelongsToTheContainer) {
   start();
   for (const CgroupHierarchy& each : host_.hierarchies) {
@@ -204,7 +193,7 @@ TEST_F(RealCgroup, ContainerRootMakesCgroupsButDoesNotReachTheLimits) {
 TEST_F(RealCgroup, DirectoryWithForeignProcessesIsRefusedAndLeftAlone) {
   start();
   const Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   Cgroup other = planned("box");
   const Result<void> created = other.create();
   ASSERT_FALSE(created);
@@ -262,7 +251,7 @@ TEST_F(RealCgroup, RemoveTakesNestedCgroupsAndToleratesMissingOnes) {
 TEST_F(RealCgroup, RemoveNamesALivingProcessAndDoesNotKillIt) {
   start();
   const Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   const Result<void> removed = cgroup_.remove();
   ASSERT_FALSE(removed);
   EXPECT_EQ(removed.error().code(), EBUSY);
@@ -273,7 +262,7 @@ TEST_F(RealCgroup, RemoveNamesALivingProcessAndDoesNotKillIt) {
 TEST_F(RealCgroup, RemoveWaitsForADyingProcess) {
   start();
   Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   const pid_t pid = child.pid();
   std::thread later([pid] {
     ::usleep(100'000);
@@ -286,8 +275,8 @@ TEST_F(RealCgroup, RemoveWaitsForADyingProcess) {
 TEST_F(RealCgroup, KillAllReachesNestedAndFrozenProcesses) {
   start();
   Child child, nested;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
-  ASSERT_TRUE(cgroup_.add_process(nested.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
+  ASSERT_TRUE(move_inside(nested.pid()));
   for (const auto& [name, directory] : cgroup_.state().delegated) {
     ASSERT_EQ(::mkdir((directory + "/nested").c_str(), 0755), 0);
     if (name.find("cpuset") != std::string::npos) continue;
@@ -311,7 +300,7 @@ TEST_F(RealCgroup, KillAllWithoutV2ReachesFrozenProcesses) {
   cgroup_ = planned("box");
   start();
   Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   ASSERT_EQ(message_of(cgroup_.freeze(true)), "no error");
   const Result<void> killed = cgroup_.kill_all(SIGKILL);
   (void)cgroup_.freeze(false).ok();  // or a failure would wait for a frozen child for ever
@@ -322,7 +311,7 @@ TEST_F(RealCgroup, KillAllWithoutV2ReachesFrozenProcesses) {
 TEST_F(RealCgroup, OtherSignalsAreSentOnce) {
   start();
   Child child;
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   ASSERT_EQ(message_of(cgroup_.kill_all(SIGTERM)), "no error");
   EXPECT_EQ(WTERMSIG(child.wait()), SIGTERM);
 }
@@ -336,7 +325,7 @@ TEST_F(RealCgroup, ThawedProcessGoesOn) {
       ::usleep(1000);
     }
   });
-  ASSERT_TRUE(cgroup_.add_process(child.pid(), 0));
+  ASSERT_TRUE(move_inside(child.pid()));
   ASSERT_EQ(message_of(cgroup_.freeze(true)), "no error");
   char drained[4096];
   while (sys::wait_for(read_end.get(), POLLIN, after(milliseconds(0)))) {
@@ -352,16 +341,21 @@ TEST_F(RealCgroup, ExecGoesToInitsCgroupWhenTheLeafIsGone) {
   SKIP_WITHOUT_V2();
   start();
   const Child init;
-  ASSERT_TRUE(cgroup_.add_process(init.pid(), 0));
+  ASSERT_TRUE(move_inside(init.pid()));
   const std::string moved_to = v2() + "/moved";
   ASSERT_EQ(::mkdir(moved_to.c_str(), 0755), 0);
   ASSERT_TRUE(sys::write_file(moved_to + "/cgroup.procs", std::to_string(init.pid())));
   ASSERT_EQ(::rmdir((v2() + "/init.scope").c_str()), 0);
 
-  const Child other;
-  ASSERT_EQ(message_of(again().add_process(other.pid(), init.pid())), "no error");
-  EXPECT_THAT(processes_below(moved_to).value(), Contains(other.pid()));
-  EXPECT_TRUE(again().open_entrance(init.pid()));
+  const Result<CgroupEntrance> entrance = again().open_entrance(init.pid());
+  ASSERT_TRUE(entrance.ok()) << entrance.error().message();
+  const int code = exit_code_of(
+      [] {
+        const std::string own = sys::read_file("/proc/self/cgroup").value_or("");
+        return own.find("/box/moved\n") == std::string::npos ? 1 : 0;
+      },
+      entrance.value().clone_into_fd());
+  EXPECT_EQ(code, 0);
 }
 
 }  // namespace

@@ -141,6 +141,18 @@ class RealCgroup : public ::testing::Test {
     const auto found = cgroup_.state().directories.find("");
     return found == cgroup_.state().directories.end() ? "" : found->second;
   }
+  // Moves another process to where the container's are.
+  Result<void> move_inside(pid_t pid) const {
+    const CgroupState& state = cgroup_.state();
+    for (const auto& [name, directory] : state.directories) {
+      const auto found = state.delegated.find(name);
+      std::string place = found == state.delegated.end() ? directory : found->second;
+      if (name.empty()) place += "/" + state.leaf;
+      Result<void> moved = sys::write_file(place + "/cgroup.procs", std::to_string(pid));
+      if (!moved) return moved;
+    }
+    return {};
+  }
   // As the saved state of another command of the runtime would have it.
   Cgroup again() const { return Cgroup::from_state(cgroup_.state()); }
 
