@@ -1,5 +1,6 @@
 #include "common/root_dir.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace sysbox {
@@ -19,6 +20,13 @@ std::vector<std::string> components(const std::string& path) {
   return parts;
 }
 
+std::vector<std::string> reversed(std::vector<std::string> parts) {
+  std::reverse(parts.begin(), parts.end());
+  return parts;
+}
+
+constexpr int kMaxLinks = 40;  // as the kernel's own limit, MAXSYMLINKS
+
 bool is_missing(const Error& error) { return error.code() == ENOENT; }
 
 }  // namespace
@@ -34,39 +42,51 @@ Result<UniqueFd> RootDir::open_inside(const std::string& path, int flags, mode_t
 }
 
 Result<UniqueFd> RootDir::make_directories(const std::string& path) const {
-  Result<UniqueFd> whole = open_inside(path, O_PATH | O_DIRECTORY);
-  if (whole.ok() || !is_missing(whole.error())) return whole;
-
-  // Each step starts at the root again, so that a link met on the way stays inside.
-  std::string walked;
-  UniqueFd parent = TRY(open_inside("/", O_PATH | O_DIRECTORY));
-  for (const std::string& part : components(path)) {
-    walked += "/" + part;
-    Result<UniqueFd> next = open_inside(walked, O_PATH | O_DIRECTORY);
-    if (!next.ok() && is_missing(next.error())) {
-      if (part == "..") return std::move(next).error();
-      const Result<void> made = sys::mkdirat(parent.get(), part, 0755);
-      // EEXIST: another process was faster, or a link leads nowhere; the next open tells.
-      if (!made.ok() && made.error().code() != EEXIST) return made.error();
-      next = open_inside(walked, O_PATH | O_DIRECTORY);
-    }
-    parent = TRY(std::move(next));
-  }
-  return parent;
+  return make_path(path, Last::kDirectory);
 }
 
 Result<UniqueFd> RootDir::make_file(const std::string& path) const {
-  Result<UniqueFd> whole = open_inside(path, O_PATH);
+  return make_path(path, Last::kFile);
+}
+
+Result<UniqueFd> RootDir::make_path(const std::string& path, Last last) const {
+  Result<UniqueFd> whole = open_inside(path, last == Last::kFile ? O_PATH : O_PATH | O_DIRECTORY);
   if (whole.ok() || !is_missing(whole.error())) return whole;
-  std::vector<std::string> parts = components(path);
-  if (parts.empty() || parts.back() == "..") return std::move(whole).error();
-  const std::string name = parts.back();
-  std::string parent_path;
-  for (std::size_t i = 0; i + 1 < parts.size(); ++i) parent_path += "/" + parts[i];
-  const UniqueFd parent = TRY(make_directories(parent_path));
-  const Result<void> made = sys::mknodat(parent.get(), name, S_IFREG | 0644, 0);
-  if (!made.ok() && made.error().code() != EEXIST) return made.error();
-  return open_inside(path, O_PATH);
+
+  std::vector<std::string> ahead = reversed(components(path));
+  if (ahead.empty() || (last == Last::kFile && ahead.front() == "..")) return whole;
+  // Each step starts at the root again, so that a link met on the way stays inside, whoever
+  // renames things meanwhile.
+  std::string walked;
+  UniqueFd parent = TRY(open_inside("/", O_PATH | O_DIRECTORY));
+  int links = 0;
+  while (!ahead.empty()) {
+    const std::string part = std::move(ahead.back());
+    ahead.pop_back();
+    const bool is_file = last == Last::kFile && ahead.empty();
+    const int flags = is_file ? O_PATH : O_PATH | O_DIRECTORY;
+    Result<UniqueFd> next = open_inside(join(walked, "/", part), flags);
+    if (!next.ok() && is_missing(next.error()) && part != "..") {
+      const Result<void> made = is_file ? sys::mknodat(parent.get(), part, S_IFREG | 0644, 0)
+                                        : sys::mkdirat(parent.get(), part, 0755);
+      if (!made.ok() && made.error().code() != EEXIST) return made.error();
+      next = open_inside(join(walked, "/", part), flags);
+    }
+    if (next.ok()) {
+      parent = std::move(next).value();
+      walked += "/" + part;
+      continue;
+    }
+    // A link that leads nowhere: what it leads to is made. Anything else cannot be read as one.
+    const Result<std::string> link = sys::readlinkat(parent.get(), part);
+    if (!link.ok() || !is_missing(next.error())) return std::move(next).error();
+    if (++links > kMaxLinks) return errno_error(ELOOP, "make '", path, "'");
+    for (std::string& step : reversed(components(link.value()))) ahead.push_back(std::move(step));
+    if (!link.value().starts_with('/')) continue;
+    walked.clear();
+    parent = TRY(open_inside("/", O_PATH | O_DIRECTORY));
+  }
+  return parent;
 }
 
 Result<bool> RootDir::exists(const std::string& path) const {

@@ -22,7 +22,8 @@ class RootDir {
   // `path` is read as the directory's own "/"; magic links (/proc/PID/fd/N) give ELOOP.
   Result<UniqueFd> open_inside(const std::string& path, int flags, mode_t mode = 0) const;
 
-  // Makes `path` and its missing parents as directories (mode 0755) and opens it with O_PATH.
+  // Makes `path` and its missing parents as directories (mode 0755) and opens it with O_PATH. A
+  // link that leads nowhere is followed: what it leads to is made.
   Result<UniqueFd> make_directories(const std::string& path) const;
   // The same, but the last component is an empty regular file (mode 0644) if it is missing.
   Result<UniqueFd> make_file(const std::string& path) const;
@@ -31,6 +32,9 @@ class RootDir {
   Result<std::string> read_file(const std::string& path) const;
 
  private:
+  enum class Last { kDirectory, kFile };
+  Result<UniqueFd> make_path(const std::string& path, Last last) const;
+
   UniqueFd directory_;
 };
 

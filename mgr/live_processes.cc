@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
+#include "common/directory_entries.h"
 #include "common/id_map_text.h"
-#include "mgr/directory_entries.h"
 
 namespace sysbox::mgr {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 #include "common/syscalls.h"
-#include "mgr/directory_entries.h"
+#include "common/directory_entries.h"
 
 namespace sysbox::mgr {
 namespace {

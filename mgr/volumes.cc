@@ -9,8 +9,8 @@
 #include "common/state_file.h"
 #include "common/syscalls.h"
 #include "mgr/api_json.h"
-#include "mgr/copy_tree.h"
-#include "mgr/directory_entries.h"
+#include "common/copy_tree.h"
+#include "common/directory_entries.h"
 
 namespace sysbox::mgr {
 namespace {

@@ -185,7 +185,7 @@ Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent
   TRY(enter_network_of(init_pid));
   const FilesystemIdentity identity = TRY(FilesystemIdentity::assume(plan.root_uid, plan.root_gid));
   AssembledRootfs rootfs = TRY(assemble_rootfs(plan, namespaces));
-  std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, namespaces));
+  std::vector<UniqueFd> free_mounts = TRY(prepare_free_mounts(plan, rootfs.root, namespaces));
   if (rootfs.sysctls) free_mounts.push_back(std::move(rootfs.sysctls));
   TRY(let_hooks_run(parent, init));
   TRY(pivot_into(rootfs.root));

@@ -1,11 +1,8 @@
 #include "runc-ext/init/container_init.h"
 
-#include <linux/magic.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-#include <sstream>
 
 #include "common/log.h"
 #include "common/root_dir.h"
@@ -17,6 +14,7 @@
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/init/rootfs.h"
 #include "runc-ext/init/run_program.h"
+#include "runc-ext/init/sysctls.h"
 #include "runc-ext/init/terminal.h"
 
 namespace sysbox::runc {
@@ -63,43 +61,6 @@ Result<void> set_names(const BirthPlan& plan) {
   if (!spec.domainname.empty() &&
       ::setdomainname(spec.domainname.c_str(), spec.domainname.size()) != 0) {
     return last_error("set domainname '", spec.domainname, "'");
-  }
-  return {};
-}
-
-// Docker allows ping to all groups there are, "0 2147483647"; the kernel refuses groups that are
-// not mapped, so the range ends with the last one that is.
-std::string within_mapped_groups(const std::string& value, const IdMap& groups) {
-  std::istringstream words(value);
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  const std::optional<IdRange> mapped = groups.as_single_range();
-  if (!(words >> first >> last) || !mapped || last < mapped->count) return value;
-  return join(first, " ", mapped->count - 1);
-}
-
-// Written through our own locked /proc, and only if it is one: the file is a kernel's or an
-// emulated one, never a place that a bundle or image led us to (CVE-2025-52881).
-Result<void> set_sysctls(const BirthPlan& plan, UniqueFd writable) {
-  const OciSpec& spec = plan.spec;
-  if (spec.linux_part.sysctl.empty()) return {};
-  const UniqueFd sysctls = writable
-                               ? std::move(writable)
-                               : TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  if (TRY(sys::fstatfs_type(sysctls.get())) != PROC_SUPER_MAGIC) {
-    return Error(EINVAL, "linux.sysctl: /proc is not a procfs");
-  }
-  for (const auto& [name, value] : spec.linux_part.sysctl) {
-    if (is_foreign_sysctl(plan, name)) continue;  // the helper has set it
-    std::string path = name;
-    for (char& c : path) c = c == '.' ? '/' : c;
-    const UniqueFd file =
-        TRY(sys::openat2(sysctls.get(), path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-                .in("linux.sysctl"));
-    const bool is_groups = path == "net/ipv4/ping_group_range";
-    const std::string written =
-        is_groups ? within_mapped_groups(value, spec.linux_part.gid_mappings) : value;
-    TRY(sys::write_all(file.get(), written).in(join("linux.sysctl ", name, "=", value)));
   }
   return {};
 }

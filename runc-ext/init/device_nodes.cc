@@ -7,6 +7,7 @@
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/kernel_filesystems.h"
+#include "runc-ext/init/mount_points.h"
 
 namespace sysbox::runc {
 namespace {
@@ -63,16 +64,48 @@ mode_t file_type(const OciDevice& device) {
   return device.type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-Result<void> make_spec_device(const RootDir& dev, const BirthPlan& plan, const OciDevice& device) {
-  const std::string path = clean_path(device.path).substr(sizeof "/dev/" - 1);
+// `path`: below `directory`.
+Result<void> make_spec_device(const RootDir& directory, const BirthPlan& plan,
+                              const OciDevice& device, const std::string& path) {
   const mode_t mode = device.file_mode.value_or(0666) & 07777U;
-  TRY(make_node(dev, path, file_type(device) | mode, device.device));
+  TRY(make_node(directory, path, file_type(device) | mode, device.device));
   const auto uid = plan.spec.linux_part.uid_mappings.to_host(device.uid.value_or(0));
   const auto gid = plan.spec.linux_part.gid_mappings.to_host(device.gid.value_or(0));
-  const auto [parent, name] = TRY(parent_and_name(dev, path));
+  const auto [parent, name] = TRY(parent_and_name(directory, path));
   return sys::fchownat(parent.get(), name, uid.value_or(plan.root_uid), gid.value_or(plan.root_gid),
                        AT_SYMLINK_NOFOLLOW);
 }
+
+bool is_below_dev(const OciDevice& device) { return is_same_or_below(device.path, "/dev"); }
+
+// /dev/ptmx is the one of the container's own devpts, whatever engines list.
+Result<void> fill_dev(const RootDir& dev, const BirthPlan& plan) {
+  for (const Node& node : kNodes) {
+    TRY(make_node(dev, node.path, S_IFCHR | node.mode, makedev(node.major, node.minor)));
+  }
+  for (const OciDevice& device : plan.spec.linux_part.devices) {
+    if (!is_below_dev(device) || device.path == "/dev/ptmx") continue;
+    const std::string path = device.path.substr(sizeof "/dev/" - 1);
+    TRY(make_spec_device(dev, plan, device, path).in(device.path));
+  }
+  for (const Link& link : kLinks) {
+    const Result<void> made = sys::symlinkat(link.target, dev.fd(), link.path);
+    if (!made.ok() && made.error().code() != EEXIST) return made;  // a device of the spec's stays
+  }
+  return {};
+}
+
+// The calling process's umask, for as long as this lives.
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(::umask(mask)) {}
+  ~Umask() { ::umask(before_); }
+  Umask(const Umask&) = delete;
+  Umask& operator=(const Umask&) = delete;
+
+ private:
+  mode_t before_;
+};
 
 }  // namespace
 
@@ -82,23 +115,37 @@ Result<UniqueFd> make_dev(const BirthPlan& plan, const OciMount& mount) {
   UniqueFd mounted =
       TRY(new_filesystem(tmpfs, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)}));
   const RootDir dev(TRY(sys::open_tree(mounted.get(), "", 0)));
-  const mode_t old_umask = ::umask(0);
-  const auto fill = [&]() -> Result<void> {
-    for (const Node& node : kNodes) {
-      TRY(make_node(dev, node.path, S_IFCHR | node.mode, makedev(node.major, node.minor)));
-    }
-    for (const OciDevice& device : plan.spec.linux_part.devices) {
-      if (is_same_or_below(clean_path(device.path), "/dev")) {
-        TRY(make_spec_device(dev, plan, device));
-      }
-    }
-    for (const Link& link : kLinks) TRY(sys::symlinkat(link.target, dev.fd(), link.path));
-    return {};
-  };
-  Result<void> filled = fill();
-  ::umask(old_umask);
-  TRY(std::move(filled).in("/dev"));
+  const Umask none(0);
+  TRY(fill_dev(dev, plan).in("/dev"));
   return mounted;
+}
+
+Result<UniqueFd> make_device_store(const BirthPlan& plan) {
+  OciMount tmpfs;
+  tmpfs.type = "tmpfs";
+  tmpfs.source = "tmpfs";
+  tmpfs.data = {"mode=700"};
+  tmpfs.attributes_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  UniqueFd mounted;
+  const Umask none(0);
+  for (std::size_t i = 0; i < plan.spec.linux_part.devices.size(); ++i) {
+    const OciDevice& device = plan.spec.linux_part.devices[i];
+    if (is_below_dev(device)) continue;
+    if (!mounted) mounted = TRY(new_filesystem(tmpfs));
+    const RootDir store(TRY(sys::open_tree(mounted.get(), "", 0)));
+    TRY(make_spec_device(store, plan, device, std::to_string(i)).in(device.path));
+  }
+  return mounted;
+}
+
+Result<void> attach_devices(const BirthPlan& plan, const RootDir& root, int store_fd) {
+  for (std::size_t i = 0; i < plan.spec.linux_part.devices.size(); ++i) {
+    const OciDevice& device = plan.spec.linux_part.devices[i];
+    if (is_below_dev(device)) continue;
+    const UniqueFd node = TRY(sys::open_tree(store_fd, std::to_string(i), OPEN_TREE_CLONE));
+    TRY(attach_inside(root, device.path, node.get()).in(join("linux.devices '", device.path, "'")));
+  }
+  return {};
 }
 
 }  // namespace sysbox::runc

@@ -13,11 +13,6 @@ namespace {
 constexpr const char* kPingGroups = "net/ipv4/ping_group_range";
 constexpr const char* kFirstFreePort = "net/ipv4/ip_unprivileged_port_start";
 
-std::string as_path(std::string name) {
-  for (char& c : name) c = c == '.' ? '/' : c;
-  return name;
-}
-
 // The spec's groups are the container's, those of a namespace of the host's are the host's. A
 // range that ends where no group is mapped keeps its end.
 std::string on_host(const std::string& range, const IdMap& groups) {
@@ -39,9 +34,8 @@ Result<void> set_sysctls(const BirthPlan& plan) {
   const UniqueFd sysctls = TRY(sys::open("/proc/sys", O_PATH | O_DIRECTORY));
   const OciLinux& linux_part = plan.spec.linux_part;
   bool has_first_free_port = false;
-  for (const auto& [name, value] : linux_part.sysctl) {
-    if (!is_foreign_sysctl(plan, name)) continue;
-    const std::string path = as_path(name);
+  for (const auto& [path, value] : linux_part.sysctl) {
+    if (!is_foreign_sysctl(plan, path)) continue;
     has_first_free_port |= path == kFirstFreePort;
     const bool is_groups = path == kPingGroups;
     TRY(write_sysctl(sysctls.get(), path,
@@ -81,8 +75,7 @@ Result<void> set_up_foreign_namespaces(const BirthPlan& plan) {
   return has_foreign ? set_sysctls(plan) : Result<void>();
 }
 
-bool is_foreign_sysctl(const BirthPlan& plan, const std::string& name) {
-  const std::string path = as_path(name);
+bool is_foreign_sysctl(const BirthPlan& plan, const std::string& path) {
   if (path.starts_with("net/")) return plan.joined.is_foreign(NamespaceType::kNetwork);
   if (path == "kernel/domainname") return plan.joined.is_foreign(NamespaceType::kUts);
   const bool is_ipc = path.starts_with("fs/mqueue/") || path.starts_with("kernel/shm") ||

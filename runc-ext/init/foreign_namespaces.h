@@ -16,6 +16,6 @@ namespace sysbox::runc {
 Result<void> set_up_foreign_namespaces(const BirthPlan& plan);
 
 // Whether set_up_foreign_namespaces() sets it; all others are set from inside.
-bool is_foreign_sysctl(const BirthPlan& plan, const std::string& name);
+bool is_foreign_sysctl(const BirthPlan& plan, const std::string& path);
 
 }  // namespace sysbox::runc

@@ -4,7 +4,9 @@
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/kernel_filesystems.h"
+#include "runc-ext/init/mount_points.h"
 #include "runc-ext/init/rootfs.h"
+#include "runc-ext/init/tmpfs.h"
 
 namespace sysbox::runc {
 namespace {
@@ -17,10 +19,12 @@ OciMount with_type(const OciMount& mount, const std::string& type) {
   return other;
 }
 
-Result<void> attach_new(const RootDir& root, const OciMount& mount) {
-  const UniqueFd made = TRY(new_filesystem(mount));
+Result<UniqueFd> attach_new(const RootDir& root, const OciMount& mount) {
+  const OciMount writable = writable_at_first(mount);
+  UniqueFd made = TRY(mount.type == "tmpfs" ? new_tmpfs(root, writable) : new_filesystem(writable));
   TRY(attach_inside(root, mount.destination, made.get()));
-  return apply_attributes(made.get(), mount);
+  TRY(apply_attributes(made.get(), writable));
+  return made;
 }
 
 std::string last_component(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -36,7 +40,7 @@ Result<void> attach_hierarchy(const RootDir& root, const OciMount& mount,
     one.data = hierarchy.controllers;
     if (hierarchy.controllers.empty()) one.data = {"none", hierarchy.name};
   }
-  TRY(attach_new(root, one));
+  const UniqueFd made = TRY(attach_new(root, one));
   if (hierarchy.controllers.size() < 2) return {};
   const UniqueFd directory = TRY(root.open_inside(mount.destination, O_PATH | O_DIRECTORY));
   for (const std::string& controller : hierarchy.controllers) {
@@ -48,7 +52,7 @@ Result<void> attach_hierarchy(const RootDir& root, const OciMount& mount,
 
 // The cgroup file systems cannot be remade inside (a v1 superblock is the host's), so each that
 // the host has is mounted; the cgroup namespace makes the container's own directory its root.
-Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const BirthPlan& plan) {
+Result<UniqueFd> attach_cgroups(const RootDir& root, const OciMount& mount, const BirthPlan& plan) {
   const CgroupHost& host = plan.cgroup_host;
   const bool has_v2 = plan.cgroup.delegated.contains("");
   if (host.layout == CgroupLayout::kV2 || (mount.type == "cgroup2" && has_v2)) {
@@ -63,56 +67,57 @@ Result<void> attach_cgroups(const RootDir& root, const OciMount& mount, const Bi
   OciMount tmpfs = with_type(mount, "tmpfs");
   tmpfs.data = {"mode=755"};
   tmpfs.attributes_set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};  // until it is filled
-  TRY(attach_new(root, tmpfs));
+  UniqueFd made = TRY(attach_new(root, tmpfs));
   for (const CgroupHierarchy& hierarchy : host.hierarchies) {
     if (!plan.cgroup.delegated.contains(hierarchy.name)) continue;  // nothing to be had there
     TRY(attach_hierarchy(root, mount, hierarchy).in(join("cgroup '", hierarchy.name, "'")));
   }
-  if (!mount.read_only()) return {};
-  const UniqueFd filled = TRY(root.open_inside(mount.destination, O_PATH | O_DIRECTORY));
-  sys::MountAttributes attributes;
-  attributes.set = MOUNT_ATTR_RDONLY;
-  return sys::mount_setattr(filled.get(), "", 0, attributes);
+  if (mount.read_only()) TRY(make_read_only(made.get()));
+  return made;
 }
 
 // Since Linux 6.7 each user namespace has formats of its own. Before, and where the module is
 // missing, there are none to be had.
-Result<void> attach_binary_formats(const RootDir& root, const OciMount& mount) {
-  const Result<UniqueFd> made = new_filesystem(mount);
+Result<UniqueFd> attach_binary_formats(const RootDir& root, const OciMount& mount) {
+  Result<UniqueFd> made = new_filesystem(mount);
   if (!made.ok()) {
     const int code = made.error().code();
-    if (code == ENODEV || code == EPERM || code == EACCES) return {};
-    return made.error();
+    if (code == ENODEV || code == EPERM || code == EACCES) return UniqueFd();
+    return made;
   }
-  return attach_inside(root, mount.destination, made.value().get());
+  const UniqueFd place = TRY(open_ordinary_directory(root, mount.destination));
+  TRY(sys::move_mount(made.value().get(), "", place.get(), ""));
+  return made;
 }
 
-Result<void> attach(const RootDir& root, const BirthPlan& plan, const OciMount& mount,
-                    std::vector<UniqueFd>& from_host, std::size_t& next_from_host) {
+Result<UniqueFd> attach(const RootDir& root, const BirthPlan& plan, const OciMount& mount,
+                        std::vector<UniqueFd>& from_host, std::size_t& next_from_host) {
   if (is_made_by_host(plan, mount)) {
     if (next_from_host >= from_host.size()) return Error(EPROTO, "the helper sent too few mounts");
-    const UniqueFd made = std::move(from_host[next_from_host++]);
-    return attach_inside(root, mount.destination, made.get());
+    UniqueFd made = std::move(from_host[next_from_host++]);
+    TRY(attach_inside(root, mount.destination, made.get()));
+    return made;
   }
   if (mount.type == "cgroup" || mount.type == "cgroup2") {
     return attach_cgroups(root, mount, plan);
   }
   if (mount.type == "binfmt_misc") return attach_binary_formats(root, mount);
-  if (mount.copy_up) {
-    return Error(ENOTSUP, "the option 'tmpcopyup' is not supported");
-  }
-  return attach_new(root, mount);
+  return attach_new(root, with_label(mount, plan.spec.linux_part.mount_label));
 }
 
 }  // namespace
 
 Result<void> make_free_mounts(const BirthPlan& plan, std::vector<UniqueFd> from_host) {
+  ::umask(022);  // for the mount points that are missing
   const RootDir root = TRY(RootDir::open("/"));
   std::size_t next_from_host = 0;
+  std::vector<UniqueFd> turning_read_only;
   for (const OciMount& mount : plan.mounts.free) {
-    TRY(attach(root, plan, mount, from_host, next_from_host)
-            .in(join("mount '", mount.destination, "'")));
+    UniqueFd made = TRY(attach(root, plan, mount, from_host, next_from_host)
+                            .in(join("mount '", mount.destination, "'")));
+    if (turns_read_only(mount)) turning_read_only.push_back(std::move(made));
   }
+  for (const UniqueFd& mount : turning_read_only) TRY(make_read_only(mount.get()));
   return {};
 }
 

@@ -1,5 +1,8 @@
 #include "runc-ext/init/kernel_filesystems.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include "common/procfs_context.h"
 #include "common/syscalls.h"
 
@@ -42,6 +45,17 @@ Result<UniqueFd> new_filesystem(const OciMount& mount, const std::vector<std::st
   OciMount with_more = mount;
   with_more.data.insert(with_more.data.end(), more.begin(), more.end());
   return finish(fs.get(), with_more).in(mount.type);
+}
+
+OciMount with_label(const OciMount& mount, const std::string& label) {
+  OciMount labelled = mount;
+  const bool takes_one = mount.type == "tmpfs" || mount.type == "mqueue" || mount.type == "devpts";
+  struct statfs selinux {};
+  if (!label.empty() && takes_one && ::statfs("/sys/fs/selinux", &selinux) == 0 &&
+      selinux.f_type == SELINUX_MAGIC) {
+    labelled.data.push_back("context=" + label);
+  }
+  return labelled;
 }
 
 AttributeChange attribute_change(std::uint64_t set, std::uint64_t clear) {

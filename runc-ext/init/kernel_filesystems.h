@@ -22,6 +22,10 @@ Result<UniqueFd> new_sysfs(const OciMount& mount);
 // fsmount). `more`: options beside the spec's own ("uid=231072"); a later one wins.
 Result<UniqueFd> new_filesystem(const OciMount& mount, const std::vector<std::string>& more = {});
 
+// The mount with linux.mountLabel for its files, where SELinux is at work and the file system takes
+// one (procfs, sysfs and cgroups do not).
+OciMount with_label(const OciMount& mount, const std::string& label);
+
 // The mount's attribute words for mount_setattr(2).
 struct AttributeChange {
   std::uint64_t set = 0;

@@ -21,6 +21,7 @@ struct MountPlan {
 
 // `host_mount_points`: targets of the host's mountinfo. A recursive bind of a directory that has
 // mounts below it is locked as a whole: unmounting one would show what it covers.
+// So is a bind of a place in the rootfs itself, which shows the mounts made there before it.
 // EINVAL by name if a mount that must be locked lies below one that cannot be (a devpts …).
 Result<MountPlan> plan_mounts(const OciSpec& spec,
                               const std::vector<std::string>& host_mount_points);

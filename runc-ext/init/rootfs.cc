@@ -1,50 +1,84 @@
 #include "runc-ext/init/rootfs.h"
 
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "common/log.h"
 #include "common/mount_pieces.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/device_nodes.h"
+#include "runc-ext/init/hidden_paths.h"
 #include "runc-ext/init/kernel_filesystems.h"
+#include "runc-ext/init/mount_id_maps.h"
+#include "runc-ext/init/mount_points.h"
+#include "runc-ext/init/tmpfs.h"
 #include "runc-ext/uid_shift/idmapped_mount.h"
 
 namespace sysbox::runc {
 namespace {
 
-// As it is on the host: its files belong to nobody inside, unless they do to one of its ids.
-Result<UniqueFd> unshifted_bind(const OciMount& mount) {
-  const unsigned recursive = mount.recursive_bind ? AT_RECURSIVE : 0;
-  UniqueFd bind = TRY(sys::open_tree(AT_FDCWD, mount.source, OPEN_TREE_CLONE | recursive));
-  TRY(apply_attributes(bind.get(), mount));
-  return bind;
+// A source inside the rootfs is looked up there: it sees the mounts made so far, and no link of the
+// image leads it out.
+Result<std::string> bind_source(const BirthPlan& plan, const RootDir& root, const OciMount& mount,
+                                UniqueFd& keep) {
+  if (!is_same_or_below(mount.source, plan.spec.root_path)) return mount.source;
+  const std::string inside = mount.source.substr(plan.spec.root_path.size());
+  keep = TRY(root.open_inside(inside.empty() ? "/" : inside, O_PATH).in(mount.source));
+  return fd_path(keep.get());
 }
 
-Result<UniqueFd> host_bind(const BirthPlan& plan, const OciMount& mount, int userns_fd) {
-  if (mount.unshifted) return unshifted_bind(mount);
-  ShiftedMount shifted =
-      TRY(clone_shifted(mount.source, mount.recursive_bind ? Recursion::kWhole : Recursion::kTop,
-                        userns_fd, plan.spec.linux_part.uid_mappings));
-  if (!shifted.unmapped_reason.empty()) {
-    log::warning("mount '", mount.destination, "': ", shifted.unmapped_reason,
-                 ", its files show as nobody's");
+// Maps that the specification gives for this very mount, or "idmap" for those of the container.
+Result<UniqueFd> id_mapped_bind(const BirthPlan& plan, const OciMount& mount,
+                                const std::string& source, int userns_fd) {
+  const Recursion recursion = mount.recursive_bind ? Recursion::kWhole : Recursion::kTop;
+  const Recursion mapping = mount.recursive_id_map ? Recursion::kWhole : Recursion::kTop;
+  if (!mount.uid_map) return clone_id_mapped(source, recursion, mapping, userns_fd);
+  const MountIdMaps maps = TRY(mount_id_maps(mount, plan.spec.linux_part));
+  if (maps.uids == plan.spec.linux_part.uid_mappings &&
+      maps.gids == plan.spec.linux_part.gid_mappings) {
+    return clone_id_mapped(source, recursion, mapping, userns_fd);
   }
-  TRY(apply_attributes(shifted.mount.get(), mount));
-  return std::move(shifted.mount);
+  const UniqueFd own = TRY(make_user_namespace(maps));
+  return clone_id_mapped(source, recursion, mapping, own.get());
+}
+
+Result<UniqueFd> host_bind(const BirthPlan& plan, const RootDir& root, const OciMount& mount,
+                           int userns_fd) {
+  UniqueFd keep;
+  const std::string source = TRY(bind_source(plan, root, mount, keep));
+  UniqueFd made;
+  if (mount.id_map || mount.uid_map) {
+    made = TRY(id_mapped_bind(plan, mount, source, userns_fd));
+  } else if (mount.unshifted) {
+    // As it is on the host: its files belong to nobody inside, unless they do to one of its ids.
+    const unsigned recursive = mount.recursive_bind ? AT_RECURSIVE : 0;
+    made = TRY(sys::open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | recursive));
+  } else {
+    const Recursion recursion = mount.recursive_bind ? Recursion::kWhole : Recursion::kTop;
+    ShiftedMount shifted =
+        TRY(clone_shifted(source, recursion, userns_fd, plan.spec.linux_part.uid_mappings));
+    if (!shifted.unmapped_reason.empty()) {
+      log::warning("mount '", mount.destination, "': ", shifted.unmapped_reason,
+                   ", its files show as nobody's");
+    }
+    made = std::move(shifted.mount);
+  }
+  TRY(apply_attributes(made.get(), mount));
+  return made;
 }
 
 // Mount `mount` as the host's root, ids of the container's root. Detached.
-Result<UniqueFd> make_on_host(const BirthPlan& plan, const OciMount& mount,
+Result<UniqueFd> make_on_host(const BirthPlan& plan, const RootDir& root, const OciMount& mount,
                               const InitNamespaces& namespaces) {
-  if (mount.bind) return host_bind(plan, mount, namespaces.user.get());
+  if (mount.bind) return host_bind(plan, root, mount, namespaces.user.get());
   if (mount.type == "proc") return procfs_of(namespaces.pid.get(), mount);
   if (mount.type == "sysfs") return new_sysfs(mount);
-  if (is_device_directory(mount)) return make_dev(plan, mount);
-  if (mount.type == "mqueue") return new_filesystem(mount);
-  return new_filesystem(mount, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
+  const OciMount labelled = with_label(writable_at_first(mount), plan.spec.linux_part.mount_label);
+  if (is_device_directory(mount)) return make_dev(plan, labelled);
+  if (mount.type == "mqueue") return new_filesystem(labelled);
+  return new_tmpfs(root, labelled, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
 }
 
 Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
@@ -59,63 +93,23 @@ Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
   return std::move(shifted.mount);
 }
 
-// A file system of the kernel's goes on a real directory only: a link in the image could lead it
-// elsewhere (CVE-2023-27561, CVE-2019-19921).
-Result<void> refuse_link(const RootDir& root, const std::string& destination) {
-  const Result<UniqueFd> found = sys::openat2(root.fd(), destination, O_PATH | O_NOFOLLOW,
-                                              RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
-  if (!found.ok() && found.error().code() == ELOOP) {
-    return Error(ELOOP, join("'", destination, "' is a symbolic link in the image"));
+// Returns the mount if it is to turn read-only when all are there.
+Result<std::optional<UniqueFd>> make_locked_mount(const BirthPlan& plan, const RootDir& root,
+                                                  const OciMount& mount,
+                                                  const InitNamespaces& namespaces) {
+  if (is_kernel_filesystem(mount)) {
+    const UniqueFd place = TRY(open_ordinary_directory(root, mount.destination));
+    const UniqueFd made = TRY(make_on_host(plan, root, mount, namespaces));
+    TRY(sys::move_mount(made.get(), "", place.get(), ""));
+    TRY(attach_pieces(made.get(), mount.type == "proc" ? plan.proc_pieces : plan.sysfs_pieces));
+    return {std::nullopt};
   }
-  return {};
-}
-
-Result<void> make_locked_mount(const BirthPlan& plan, const RootDir& root, const OciMount& mount,
-                               const InitNamespaces& namespaces) {
-  if (is_kernel_filesystem(mount)) TRY(refuse_link(root, mount.destination));
-  const UniqueFd made = TRY(make_on_host(plan, mount, namespaces));
+  UniqueFd made = TRY(make_on_host(plan, root, mount, namespaces));
   TRY(attach_inside(root, mount.destination, made.get()));
-  if (!is_kernel_filesystem(mount)) return {};
-  return attach_pieces(made.get(), mount.type == "proc" ? plan.proc_pieces : plan.sysfs_pieces);
-}
-
-// An empty read-only directory or the null device over each masked path that exists.
-Result<void> mask_path(const RootDir& root, const std::string& path) {
-  const Result<UniqueFd> target = root.open_inside(path, O_PATH);
-  if (!target.ok()) {
-    if (target.error().code() == ENOENT || target.error().code() == ENOTDIR) return {};
-    return target.error();
-  }
-  UniqueFd cover;
-  if (S_ISDIR(TRY(sys::fstat(target.value().get())).st_mode)) {
-    OciMount empty;
-    empty.type = "tmpfs";
-    empty.source = "mask";
-    empty.data = {"mode=555", "size=0"};
-    empty.attributes_set = MOUNT_ATTR_RDONLY;
-    cover = TRY(new_filesystem(empty));
-  } else {
-    cover = TRY(sys::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE));
-    const struct stat null = TRY(sys::fstat(cover.get()));
-    if (!S_ISCHR(null.st_mode) || null.st_rdev != makedev(1, 3)) {
-      return Error(EINVAL, "the host's /dev/null is not the null device");
-    }
-  }
-  return sys::move_mount(cover.get(), "", target.value().get(), "");
-}
-
-Result<void> make_path_read_only(const RootDir& root, const std::string& path) {
-  const Result<UniqueFd> target = root.open_inside(path, O_PATH);
-  if (!target.ok()) {
-    if (target.error().code() == ENOENT || target.error().code() == ENOTDIR) return {};
-    return target.error();
-  }
-  const UniqueFd clone =
-      TRY(sys::open_tree(target.value().get(), "", OPEN_TREE_CLONE | AT_RECURSIVE));
-  sys::MountAttributes attributes;
-  attributes.set = MOUNT_ATTR_RDONLY;
-  TRY(sys::mount_setattr(clone.get(), "", AT_RECURSIVE, attributes));
-  return sys::move_mount(clone.get(), "", target.value().get(), "");
+  if (mount.bind) return {std::nullopt};
+  TRY(apply_attributes(made.get(), writable_at_first(mount)));
+  if (!turns_read_only(mount)) return {std::nullopt};
+  return {std::move(made)};
 }
 
 // Before a rootfs turns read-only: the places that init will mount on.
@@ -125,8 +119,8 @@ Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) 
     if (mount.bind) {
       is_directory = S_ISDIR(TRY(sys::fstatat(AT_FDCWD, mount.source)).st_mode);
     }
-    const Result<UniqueFd> place =
-        is_directory ? root.make_directories(mount.destination) : root.make_file(mount.destination);
+    const Result<UniqueFd> place = open_mount_point(
+        root, mount.destination, is_directory ? PlaceKind::kDirectory : PlaceKind::kFile);
     // Below a mount that is yet to come the place is made by init.
     if (!place.ok() && place.error().code() != EROFS && place.error().code() != EACCES) {
       return place.error();
@@ -136,14 +130,6 @@ Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) 
 }
 
 }  // namespace
-
-Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd) {
-  const bool is_directory = S_ISDIR(TRY(sys::fstat(mount_fd)).st_mode);
-  const UniqueFd target =
-      TRY((is_directory ? root.make_directories(destination) : root.make_file(destination))
-              .in(join("mount point '", destination, "'")));
-  return sys::move_mount(mount_fd, "", target.get(), "").in(join("mount '", destination, "'"));
-}
 
 bool needs_writable_sysctls(const BirthPlan& plan) {
   constexpr const char* kSysctls = "/proc/sys";
@@ -157,32 +143,31 @@ bool needs_writable_sysctls(const BirthPlan& plan) {
 
 Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces) {
   const UniqueFd rootfs = TRY(make_shifted_rootfs(plan, namespaces.user.get()));
+  ::umask(022);  // for the mount points that are missing
   const UniqueFd place = TRY(sys::open(plan.spec.root_path, O_PATH | O_DIRECTORY));
   // Pieces can be cloned from an attached tree on every kernel; these go with the old root.
   for (const int tree : plan.emulated_trees) TRY(sys::move_mount(tree, "", place.get(), ""));
+  const UniqueFd devices = TRY(make_device_store(plan));
+  if (devices) TRY(sys::move_mount(devices.get(), "", place.get(), ""));
   TRY(sys::move_mount(rootfs.get(), "", place.get(), ""));
   RootDir root(TRY(sys::open_tree(rootfs.get(), "", 0)));
+  std::vector<UniqueFd> turning_read_only;
   for (const OciMount& mount : plan.mounts.locked) {
-    TRY(make_locked_mount(plan, root, mount, namespaces)
-            .in(join("mount '", mount.destination, "'")));
+    std::optional<UniqueFd> turning = TRY(make_locked_mount(plan, root, mount, namespaces)
+                                              .in(join("mount '", mount.destination, "'")));
+    if (turning) turning_read_only.push_back(*std::move(turning));
   }
-  for (const std::string& path : plan.spec.linux_part.masked_paths) {
-    TRY(mask_path(root, path).in(join("masked path '", path, "'")));
-  }
+  TRY(attach_devices(plan, root, devices.get()));
+  TRY(mask_paths(plan.spec.linux_part, root));
   UniqueFd sysctls;
   if (needs_writable_sysctls(plan)) {
     const UniqueFd place_of_them = TRY(root.open_inside("/proc/sys", O_PATH | O_DIRECTORY));
     sysctls = TRY(sys::open_tree(place_of_them.get(), "", OPEN_TREE_CLONE | AT_RECURSIVE));
   }
-  for (const std::string& path : plan.spec.linux_part.readonly_paths) {
-    TRY(make_path_read_only(root, path).in(join("read-only path '", path, "'")));
-  }
-  if (plan.spec.root_readonly) {
-    TRY(make_free_mount_points(plan, root));
-    sys::MountAttributes attributes;
-    attributes.set = MOUNT_ATTR_RDONLY;
-    TRY(sys::mount_setattr(root.fd(), "", 0, attributes).in("read-only rootfs"));
-  }
+  TRY(make_paths_read_only(plan.spec.linux_part, root));
+  if (plan.spec.root_readonly) turning_read_only.push_back(TRY(sys::open_tree(root.fd(), "", 0)));
+  if (!turning_read_only.empty()) TRY(make_free_mount_points(plan, root));
+  for (const UniqueFd& mount : turning_read_only) TRY(make_read_only(mount.get()));
   return AssembledRootfs{std::move(root), std::move(sysctls)};
 }
 
@@ -192,13 +177,13 @@ bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {
   return mount.type == "mqueue" && plan.joined.is_foreign(NamespaceType::kIpc);
 }
 
-Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
+Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan, const RootDir& root,
                                                   const InitNamespaces& namespaces) {
   std::vector<UniqueFd> mounts;
   for (const OciMount& mount : plan.mounts.free) {
     if (!is_made_by_host(plan, mount)) continue;
-    mounts.push_back(
-        TRY(make_on_host(plan, mount, namespaces).in(join("mount '", mount.destination, "'"))));
+    mounts.push_back(TRY(
+        make_on_host(plan, root, mount, namespaces).in(join("mount '", mount.destination, "'"))));
   }
   return mounts;
 }

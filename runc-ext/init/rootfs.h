@@ -18,10 +18,6 @@ struct InitNamespaces {
   UniqueFd pid;
 };
 
-// Attaches `mount_fd` at `destination` inside `root`; makes a missing place (a directory, or an
-// empty file for a file's bind).
-Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd);
-
 // True if sysctls of the spec are to be written that its read-only paths cover.
 bool needs_writable_sysctls(const BirthPlan& plan);
 
@@ -37,7 +33,7 @@ struct AssembledRootfs {
 Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces);
 
 // One detached mount for each free mount that the host has to make (binds, /dev), in order.
-Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan,
+Result<std::vector<UniqueFd>> prepare_free_mounts(const BirthPlan& plan, const RootDir& root,
                                                   const InitNamespaces& namespaces);
 // Whether prepare_free_mounts() makes it; all others are made by init.
 bool is_made_by_host(const BirthPlan& plan, const OciMount& mount);

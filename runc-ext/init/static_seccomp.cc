@@ -1,13 +1,19 @@
 #include "runc-ext/init/static_seccomp.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/utsname.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <memory>
 #include <string_view>
 
 #include "common/log.h"
+#include "common/syscalls.h"
+#include "runc-ext/init/seccomp_prologue.h"
 
 namespace sysbox::runc {
 namespace {
@@ -55,11 +61,7 @@ Result<struct scmp_arg_cmp> comparison(const OciSeccompArg& arg) {
 
 Result<void> add_architectures(scmp_filter_ctx context, const OciSeccomp& profile) {
   for (const std::string& name : profile.architectures) {
-    std::string short_name;  // "SCMP_ARCH_X86_64" → "x86_64"
-    for (const char c : name.substr(name.starts_with("SCMP_ARCH_") ? 10 : 0)) {
-      short_name += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    const std::uint32_t arch = seccomp_arch_resolve_name(short_name.c_str());
+    const std::uint32_t arch = seccomp_architecture(name);
     if (arch == 0)
       return Error(EINVAL, join("linux.seccomp: architecture '", name, "' is unknown"));
     const int rc = seccomp_arch_add(context, arch);
@@ -93,21 +95,37 @@ Result<void> add_rule(scmp_filter_ctx context, const OciSeccompRule& rule, const
   return {};
 }
 
-Result<void> set_flags(scmp_filter_ctx context, const OciSeccomp& profile) {
-  // no_new_privs is the process's own setting.
-  seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0);
-  // A search tree instead of a list: some 400 calls are compared in 9 steps.
-  seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+// The flags that say something about a process with one thread and no listener.
+Result<unsigned> filter_flags(const OciSeccomp& profile) {
+  unsigned flags = 0;
   for (const std::string& flag : profile.flags) {
     if (flag == "SECCOMP_FILTER_FLAG_LOG") {
-      seccomp_attr_set(context, SCMP_FLTATR_CTL_LOG, 1);
+      flags |= SECCOMP_FILTER_FLAG_LOG;
     } else if (flag == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
-      seccomp_attr_set(context, SCMP_FLTATR_CTL_SSB, 1);
+      flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     } else if (flag != "SECCOMP_FILTER_FLAG_TSYNC") {  // one thread: nothing to synchronise
       return Error(EINVAL, join("linux.seccomp.flags: '", flag, "' is not supported"));
     }
   }
-  return {};
+  return flags;
+}
+
+using Program = std::vector<struct sock_filter>;
+
+// What libseccomp makes of the rules, behind the prologue.
+Result<Program> compile(scmp_filter_ctx context, const OciSeccomp& profile) {
+  const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
+  if (!file) return last_error("memfd_create");
+  const int rc = seccomp_export_bpf(context, file.get());
+  if (rc != 0) return errno_error(-rc, "linux.seccomp: compile the filter");
+  const auto bytes = static_cast<std::size_t>(TRY(sys::fstat(file.get())).st_size);
+  Program program = seccomp_prologue(profile);
+  const std::size_t own = program.size();
+  program.resize(own + bytes / sizeof(struct sock_filter));
+  if (::pread(file.get(), &program[own], bytes, 0) != static_cast<ssize_t>(bytes)) {
+    return Error(EIO, "linux.seccomp: the compiled filter cannot be read back");
+  }
+  return program;
 }
 
 }  // namespace
@@ -117,7 +135,8 @@ Result<void> load_seccomp_profile(const OciSeccomp& profile) {
       TRY(action_value(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(default_action));
   if (!context) return Error(ENOMEM, "linux.seccomp: out of memory");
-  TRY(set_flags(context.get(), profile));
+  // A search tree instead of a list: some 400 calls are compared in 9 steps.
+  seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   TRY(add_architectures(context.get(), profile));
   for (const OciSeccompRule& rule : profile.rules) {
     const std::uint32_t action = TRY(action_value(rule.action, rule.errno_ret));
@@ -126,8 +145,18 @@ Result<void> load_seccomp_profile(const OciSeccomp& profile) {
       TRY(add_rule(context.get(), rule, name, action));
     }
   }
-  const int rc = seccomp_load(context.get());
-  if (rc != 0) return errno_error(-rc, "linux.seccomp: load filter");
+  const unsigned flags = TRY(filter_flags(profile));
+  log::debug("seccomp filter flags: ", flags);
+  Program program = TRY(compile(context.get(), profile));
+  if (program.size() > BPF_MAXINSNS) {
+    return Error(E2BIG, join("linux.seccomp: ", program.size(), " instructions are more than ",
+                             BPF_MAXINSNS));
+  }
+  const struct sock_fprog code { static_cast<unsigned short>(program.size()), program.data() };
+  // no_new_privs is the process's own setting.
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &code) != 0) {
+    return last_error("linux.seccomp: load the filter");
+  }
   return {};
 }
 

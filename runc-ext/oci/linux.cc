@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -72,6 +73,9 @@ Result<OciDevice> parse_device(const nlohmann::json& device, const std::string& 
   out.type = device_type(in, type);
   in.required("path", out.path);
   require_absolute(in, "path", out.path);
+  if (clean_path(out.path) == "/" || clean_path(out.path) == "/dev") {
+    in.fail(in.path_of("path"), join("'", out.path, "' cannot be a device"));
+  }
   if (out.type == 'p') {
     in.optional("major", major_number);
     in.optional("minor", minor_number);
@@ -118,17 +122,65 @@ Result<std::map<std::string, OciTimeOffset>> parse_time_offsets(const nlohmann::
   return out;
 }
 
-// A key names a file below /proc/sys; "." and "/" both separate.
-bool is_sysctl_name(const std::string& key) {
-  if (key.empty() || key.starts_with('/')) return false;
-  const std::string as_path = "/" + key + "/";
-  return as_path.find("/../") == std::string::npos && as_path.find("/./") == std::string::npos;
+// A key names a file below /proc/sys. The first separator tells which of "." and "/" separates;
+// the other one is then part of a name: "net.ipv4.conf.eth0/100.rp_filter" (sysctl.d(5)).
+std::string sysctl_path(std::string key) {
+  const std::size_t first = key.find_first_of("./");
+  if (first == std::string::npos || key[first] == '/') return key;
+  for (char& c : key) {
+    if (c == '.') {
+      c = '/';
+    } else if (c == '/') {
+      c = '.';
+    }
+  }
+  return key;
 }
 
-void check_sysctls(JsonFields& in, const std::map<std::string, std::string>& sysctls) {
-  for (const auto& [key, value] : sysctls) {
-    if (!is_sysctl_name(key)) in.fail(in.path_of("sysctl"), join("'", key, "' is no sysctl"));
+bool is_sysctl_path(const std::string& path) {
+  return !path.empty() && path == clean_path(path).substr(1);
+}
+
+void read_sysctls(JsonFields& in, std::map<std::string, std::string>& sysctls) {
+  std::map<std::string, std::string> given;
+  in.optional("sysctl", given);
+  for (auto& [key, value] : given) {
+    const std::string path = sysctl_path(key);
+    if (!is_sysctl_path(path)) in.fail(in.path_of("sysctl"), join("'", key, "' is no sysctl"));
+    if (path == "kernel/hostname") {
+      in.fail(in.path_of("sysctl"), join("sysctl \"", key,
+                                         "\" is not allowed as it conflicts with the OCI "
+                                         "\"hostname\" field"));
+    }
+    sysctls[path] = std::move(value);
   }
+}
+
+// Without the kernel's resctrl there is nothing to be had, and nothing to be missed if nothing in
+// particular is asked for; with it, the groups are the whole host's to divide.
+Result<bool> parse_intel_rdt(const nlohmann::json& rdt, const std::string& path) {
+  std::string clos_id;
+  std::string l3_cache_schema;
+  std::string mem_bw_schema;
+  JsonFields in(rdt, path);
+  in.optional("closID", clos_id);
+  in.optional("l3CacheSchema", l3_cache_schema);
+  in.optional("memBwSchema", mem_bw_schema);
+  if (clos_id == "." || clos_id == ".." || clos_id.find('/') != std::string::npos) {
+    in.fail(in.path_of("closID"), join("'", clos_id, "' is no name of a class"));
+  }
+  const bool has_resctrl = ::access("/sys/fs/resctrl/info", F_OK) == 0;
+  if (!l3_cache_schema.empty() && !has_resctrl) {
+    in.fail(in.path_of("l3CacheSchema"), "is specified, but Intel RDT/CAT is not enabled");
+  }
+  if (!mem_bw_schema.empty() && !has_resctrl) {
+    in.fail(in.path_of("memBwSchema"), "is specified, but Intel RDT/MBA is not enabled");
+  }
+  if (has_resctrl) refuse(in, "closID", "classes of service are the host administrator's");
+  if (has_resctrl) refuse(in, "l3CacheSchema", "the processor's caches are the host's");
+  if (has_resctrl) refuse(in, "memBwSchema", "memory bandwidth is the host's");
+  TRY(std::move(in).finish());
+  return true;
 }
 
 void read_paths(JsonFields& in, std::string_view name, std::vector<std::string>& paths) {
@@ -189,8 +241,7 @@ Result<OciLinux> parse_linux(const nlohmann::json& linux_part, const std::string
   in.optional("cgroupsPath", out.cgroups_path);
   in.optional_object("resources", out.resources, parse_resources);
   in.optional_object("seccomp", out.seccomp, parse_seccomp);
-  in.optional("sysctl", out.sysctl);
-  check_sysctls(in, out.sysctl);
+  read_sysctls(in, out.sysctl);
   read_paths(in, "maskedPaths", out.masked_paths);
   read_paths(in, "readonlyPaths", out.readonly_paths);
   in.optional("rootfsPropagation", out.rootfs_propagation);
@@ -198,10 +249,14 @@ Result<OciLinux> parse_linux(const nlohmann::json& linux_part, const std::string
                  "a kind of mount propagation");
   in.optional("mountLabel", out.mount_label);
   refuse_personality(in);
-  refuse(in, "intelRdt", "cache and memory bandwidth of the whole processor are the host's");
+  bool has_intel_rdt = false;
+  in.optional_object("intelRdt", has_intel_rdt, parse_intel_rdt);
   refuse(in, "netDevices", "move network devices in from a hook");
   refuse(in, "memoryPolicy", "start the program with numactl(8) instead");
   TRY(std::move(in).finish());
+  const OciNamespace* user = out.find_namespace(NamespaceType::kUser);
+  out.engine_knows_ids =
+      !out.uid_mappings.entries.empty() || (user != nullptr && !user->path.empty());
   return out;
 }
 

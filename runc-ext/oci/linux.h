@@ -53,12 +53,15 @@ struct OciLinux {
   std::vector<OciNamespace> namespaces;
   IdMap uid_mappings;
   IdMap gid_mappings;
+  // The engine chose the ids (mappings, or a user namespace to join) and so knows them; otherwise
+  // it takes the container's ids for the host's.
+  bool engine_knows_ids = false;
   std::map<std::string, OciTimeOffset> time_offsets;  // "monotonic", "boottime"
   std::vector<OciDevice> devices;
   std::string cgroups_path;
   OciResources resources;
   std::optional<OciSeccomp> seccomp;
-  std::map<std::string, std::string> sysctl;
+  std::map<std::string, std::string> sysctl;  // by path below /proc/sys: "net/ipv4/ip_forward"
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   std::string rootfs_propagation;  // "", "private", "rslave" …

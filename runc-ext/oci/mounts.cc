@@ -118,6 +118,11 @@ void check_bind(JsonFields& in, const OciMount& mount) {
   if (mount.bind && mount.source.empty()) {
     in.fail(in.path_of("source"), "is missing: a bind mount needs one");
   }
+  if (mount.bind && !mount.data.empty()) {
+    in.fail(in.path_of("options"),
+            join("'", mount.data.front(),
+                 "': bind mounts cannot have any filesystem-specific options applied"));
+  }
   if (mount.uid_map.has_value() != mount.gid_map.has_value()) {
     in.fail(in.path_of(mount.uid_map ? "gidMappings" : "uidMappings"),
             "is missing: both mappings or none");

@@ -73,6 +73,8 @@ Result<OciSeccomp> parse_seccomp(const nlohmann::json& seccomp, const std::strin
   in.optional("defaultErrnoRet", out.default_errno_ret);
   in.optional("architectures", out.architectures);
   require_all_of(in, "architectures", out.architectures, kArchitectures, "a seccomp architecture");
+  // Without a word on flags, what runc does: no mitigations that cost every program dear.
+  if (in.find("flags") == nullptr) out.flags = {"SECCOMP_FILTER_FLAG_SPEC_ALLOW"};
   in.optional("flags", out.flags);
   require_all_of(in, "flags", out.flags, kFlags, "a seccomp flag");
   in.optional("listenerPath", out.listener_path);

@@ -95,9 +95,15 @@ Result<OciSpec> read_spec(const std::string& bundle, const std::string& file) {
     if (!given.starts_with('/')) given = clean_path(bundle + "/" + given);
   };
   make_absolute(spec.root_path);
+  spec.root_path = clean_path(spec.root_path);
   TRY(check_root_directory(spec.root_path).in(path));
   for (OciMount& mount : spec.mounts) {
     if (mount.bind) make_absolute(mount.source);
+    // Some name the place as the host sees it.
+    if (mount.destination != spec.root_path &&
+        is_same_or_below(mount.destination, spec.root_path) && spec.root_path != "/") {
+      mount.destination.erase(0, spec.root_path.size());
+    }
   }
   return spec;
 }

@@ -27,4 +27,18 @@ Result<ShiftedMount> clone_shifted(const std::string& path_on_host, Recursion re
   return shifted;
 }
 
+Result<UniqueFd> clone_id_mapped(const std::string& path_on_host, Recursion recursion,
+                                 Recursion mapping, int userns_fd) {
+  const unsigned recursive = recursion == Recursion::kWhole ? AT_RECURSIVE : 0;
+  UniqueFd mount = TRY(sys::open_tree(AT_FDCWD, path_on_host, OPEN_TREE_CLONE | recursive));
+  sys::MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = userns_fd;
+  const unsigned all = mapping == Recursion::kWhole ? recursive : 0;
+  TRY(sys::mount_setattr(mount.get(), "", all, attributes)
+          .in(join("id-mapping of '", path_on_host,
+                   "' (its file system may not be able to, or be id-mapped already)")));
+  return mount;
+}
+
 }  // namespace sysbox::runc

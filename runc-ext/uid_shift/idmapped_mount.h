@@ -26,4 +26,9 @@ struct ShiftedMount {
 Result<ShiftedMount> clone_shifted(const std::string& path_on_host, Recursion recursion,
                                    int userns_fd, const IdMap& uids);
 
+// A detached clone whose ids are mapped by the user namespace because the specification says so:
+// of the mount itself, or of all below it as well. A file system that cannot do it is an error.
+Result<UniqueFd> clone_id_mapped(const std::string& path_on_host, Recursion recursion,
+                                 Recursion mapping, int userns_fd);
+
 }  // namespace sysbox::runc

@@ -1,10 +1,13 @@
 #include "common/root_dir.h"
 
 #include <gtest/gtest.h>
+#include <stdio.h>  // NOLINT(modernize-deprecated-headers): renameat2
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace sysbox {
 namespace {
@@ -52,11 +55,48 @@ TEST_F(RootDirectory, MissingDirectoriesAreMadeBehindALinkInside) {
   EXPECT_TRUE(std::filesystem::is_directory(path_ / "root/etc/a/b"));
 }
 
-TEST_F(RootDirectory, NothingIsMadeOutsideByADanglingLink) {
+TEST_F(RootDirectory, ADanglingLinkIsFollowedInside) {
   link("../../outside", "dangling");
-  const Result<UniqueFd> made = root().make_directories("/dangling/x");
+  ASSERT_TRUE(root().make_directories("/dangling/x").ok());
   EXPECT_FALSE(std::filesystem::exists(path_ / "outside"));
-  EXPECT_FALSE(made.ok());
+  EXPECT_TRUE(std::filesystem::is_directory(path_ / "root/outside/x"));
+
+  link("/tmp/foo/bar", "jump");
+  link("/jump/baz/hosts", "etc/hosts");
+  ASSERT_TRUE(root().make_file("/etc/hosts").ok());
+  EXPECT_TRUE(std::filesystem::is_regular_file(path_ / "root/tmp/foo/bar/baz/hosts"));
+}
+
+TEST_F(RootDirectory, LinksInACircleAreRefused) {
+  link("two", "one");
+  link("one/below", "two");
+  EXPECT_EQ(root().make_directories("/one/x").error().code(), ELOOP);
+}
+
+// CVE-2024-45310: between the look at a path and the making of its parts, a directory of it is
+// exchanged for a link that leads out.
+TEST_F(RootDirectory, NothingIsMadeOutsideWhileADirectoryIsExchangedForALink) {
+  std::filesystem::create_directories(path_ / "outside");
+  std::filesystem::create_directories(path_ / "root/a");
+  link(path_ / "outside", "link");
+  std::filesystem::create_directory_symlink("../outside", path_ / "root/relative");
+  std::atomic<bool> stop = false;
+  std::thread racer([&] {
+    const UniqueFd directory = sys::open(path_ / "root", O_PATH).value();
+    while (!stop) {
+      for (const char* other : {"link", "relative"}) {
+        ::renameat2(directory.get(), "a", directory.get(), other, RENAME_EXCHANGE);
+        ::renameat2(directory.get(), "a", directory.get(), other, RENAME_EXCHANGE);
+      }
+    }
+  });
+  for (int i = 0; i < 3000; ++i) {
+    static_cast<void>(root().make_directories("/a/b/c/" + std::to_string(i)).ok());
+    static_cast<void>(root().make_file("/a/f" + std::to_string(i)).ok());
+  }
+  stop = true;
+  racer.join();
+  EXPECT_TRUE(std::filesystem::is_empty(path_ / "outside"));
 }
 
 TEST_F(RootDirectory, AFileIsMadeWithItsParents) {

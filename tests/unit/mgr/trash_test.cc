@@ -5,7 +5,7 @@
 #include <sys/mount.h>
 
 #include "common/syscalls.h"
-#include "mgr/directory_entries.h"
+#include "common/directory_entries.h"
 #include "scratch_directory.h"
 
 namespace sysbox::mgr {

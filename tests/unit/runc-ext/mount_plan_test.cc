@@ -80,5 +80,30 @@ TEST(MountPlan, RefusesAReadOnlyBindWhereItCannotBeProtected) {
             "mounts: '/dev/pts/x' cannot be protected below '/dev/pts', a mount of type devpts");
 }
 
+TEST(MountPlan, LocksABindOfTheRootfsAndWhatItShows) {
+  OciSpec spec;
+  spec.root_path = "/bundle/rootfs";
+  OciMount shown = bind("/final");
+  shown.source = "/bundle/rootfs/mnt/x";
+  spec.mounts = {bind("/mnt"), bind("/mnt/x/y"), bind("/mnt2"), filesystem("tmpfs", "/mnt/z"),
+                 shown};
+  const MountPlan plan = plan_mounts(spec, {}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/mnt", "/mnt/x/y", "/final"}));
+  EXPECT_EQ(places(plan.free), (Places{"/mnt2", "/mnt/z"}));
+}
+
+TEST(MountPlan, LocksWhatWouldHideADeviceOutsideDev) {
+  OciSpec spec;
+  OciDevice device;
+  device.path = "/run/null";
+  spec.linux_part.devices = {device};
+  device.path = "/dev/null";
+  spec.linux_part.devices.push_back(device);
+  spec.mounts = {filesystem("tmpfs", "/dev"), filesystem("tmpfs", "/run")};
+  const MountPlan plan = plan_mounts(spec, {}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/run"}));
+  EXPECT_EQ(places(plan.free), (Places{"/dev"}));
+}
+
 }  // namespace
 }  // namespace sysbox::runc

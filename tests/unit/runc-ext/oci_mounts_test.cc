@@ -124,9 +124,9 @@ TEST(Mount, OfTypeBindIsABind) {
 
 TEST(Mount, BindHasNoSuperblockWords) {
   EXPECT_THAT(parsed(R"({"destination": "/a", "source": "/b",
-                         "options": ["sync", "bind", "lazytime", "x=y"]})")
+                         "options": ["sync", "bind", "lazytime"]})")
                   .data,
-              ElementsAre("x=y"));
+              testing::IsEmpty());
 }
 
 TEST(Mount, ReadOnlyIsKnown) {

@@ -160,9 +160,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "linux.maskedPaths[1]: '' is not an absolute path"},
         Mistake{"Personality", "/linux/personality", R"({"domain": "LINUX32"})",
                 "linux.personality: is not supported: start the program with setarch(8) instead"},
-        Mistake{"IntelRdt", "/linux/intelRdt", "{}",
-                "linux.intelRdt: is not supported: cache and memory bandwidth of the whole "
-                "processor are the host's"}),
+        Mistake{"IntelRdt", "/linux/intelRdt", R"({"closID": "../x"})",
+                "linux.intelRdt.closID: '../x' is no name of a class"},
+        Mistake{"SysctlOfTheHostname", "/linux/sysctl", R"({"kernel.hostname": "x"})",
+                "linux.sysctl: sysctl \"kernel.hostname\" is not allowed as it conflicts with the "
+                "OCI \"hostname\" field"},
+        Mistake{"DeviceAtDev", "/linux/devices",
+                R"([{"path": "/dev/", "type": "c", "major": 1, "minor": 3}])",
+                "linux.devices[0].path: '/dev/' cannot be a device"}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(

@@ -39,8 +39,8 @@ TEST(Spec, OfDockerIsReadWhole) {
   EXPECT_EQ(linux_part.namespaces.size(), 5U);
   EXPECT_NE(linux_part.find_namespace(NamespaceType::kUts), nullptr);
   EXPECT_EQ(linux_part.find_namespace(NamespaceType::kUser), nullptr);
-  EXPECT_THAT(linux_part.sysctl, ElementsAre(Pair("net.ipv4.ip_unprivileged_port_start", "0"),
-                                             Pair("net.ipv4.ping_group_range", "0 2147483647")));
+  EXPECT_THAT(linux_part.sysctl, ElementsAre(Pair("net/ipv4/ip_unprivileged_port_start", "0"),
+                                             Pair("net/ipv4/ping_group_range", "0 2147483647")));
   EXPECT_EQ(linux_part.masked_paths.size(), 11U);
   EXPECT_EQ(linux_part.readonly_paths.size(), 5U);
 }

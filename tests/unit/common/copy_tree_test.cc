@@ -1,4 +1,4 @@
-#include "mgr/copy_tree.h"
+#include "common/copy_tree.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,10 +11,13 @@
 #include <array>
 
 #include "common/syscalls.h"
-#include "scratch_directory.h"
+#include "tests/unit/mgr/scratch_directory.h"
 
-namespace sysbox::mgr {
+namespace sysbox {
 namespace {
+
+using mgr::contents_of;
+using mgr::ScratchDirectory;
 
 using ::testing::HasSubstr;
 
@@ -218,4 +221,4 @@ TEST_F(CopyTree, StopsWhenCancelled) {
 }
 
 }  // namespace
-}  // namespace sysbox::mgr
+}  // namespace sysbox

@@ -8,10 +8,10 @@
 
 #include "common/result.h"
 
-namespace sysbox::mgr {
+namespace sysbox {
 
 // The contents and attributes of directory `source_fd` to the empty directory `target_fd`.
 // ECANCELED as soon as `cancelled` is seen to be true.
 Result<void> copy_tree(int source_fd, int target_fd, const std::atomic<bool>& cancelled);
 
-}  // namespace sysbox::mgr
+}  // namespace sysbox

@@ -1,4 +1,4 @@
-#include "mgr/copy_tree.h"
+#include "common/copy_tree.h"
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "common/directory_entries.h"
 #include "common/root_dir.h"
 #include "common/syscalls.h"
-#include "mgr/directory_entries.h"
 
-namespace sysbox::mgr {
+namespace sysbox {
 namespace {
 
 // How much is copied between two looks at the cancel flag.
@@ -214,4 +214,4 @@ Result<void> copy_tree(int source_fd, int target_fd, const std::atomic<bool>& ca
   return TreeCopy(source_fd, target_fd, cancelled).run();
 }
 
-}  // namespace sysbox::mgr
+}  // namespace sysbox

@@ -1,11 +1,11 @@
-#include "mgr/directory_entries.h"
+#include "common/directory_entries.h"
 
 #include <memory>
 #include <string_view>
 
 #include "common/syscalls.h"
 
-namespace sysbox::mgr {
+namespace sysbox {
 
 Result<void> for_each_entry(int directory_fd,
                             const std::function<Result<void>(const struct dirent&)>& use) {
@@ -36,4 +36,4 @@ Result<bool> is_empty_directory(int directory_fd) {
   return is_empty;
 }
 
-}  // namespace sysbox::mgr
+}  // namespace sysbox

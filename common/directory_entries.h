@@ -8,7 +8,7 @@
 
 #include "common/result.h"
 
-namespace sysbox::mgr {
+namespace sysbox {
 
 // Calls `use` for each entry but "." and "..", and ends with its first error. The entries are
 // not gathered first: a container decides how many there are. `use` may delete the entry.
@@ -17,4 +17,4 @@ Result<void> for_each_entry(int directory_fd,
 
 Result<bool> is_empty_directory(int directory_fd);
 
-}  // namespace sysbox::mgr
+}  // namespace sysbox
