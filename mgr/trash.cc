@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <optional>
 
+#include "common/directory_entries.h"
 #include "common/log.h"
 #include "common/syscalls.h"
-#include "common/directory_entries.h"
 
 namespace sysbox::mgr {
 namespace {

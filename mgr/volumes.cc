@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "common/copy_tree.h"
+#include "common/directory_entries.h"
 #include "common/json_fields.h"
 #include "common/root_dir.h"
 #include "common/state_file.h"
 #include "common/syscalls.h"
 #include "mgr/api_json.h"
-#include "common/copy_tree.h"
-#include "common/directory_entries.h"
 
 namespace sysbox::mgr {
 namespace {

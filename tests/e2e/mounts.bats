@@ -51,7 +51,7 @@ run_bundle() { # NAME
 # ---- options
 
 @test "attribute words: each has its effect, and its r twin on the mounts below as well" {
-  local word seen
+  local word
   mount -t tmpfs top "$source"
   mkdir "$source/below"
   mount -t tmpfs below "$source/below"
@@ -119,7 +119,7 @@ run_bundle() { # NAME
   [[ -z $(inside receiver ls /p/later) ]] || fail "the private one received the mount too"
   # Nothing goes back.
   inside receiver sh -c 'mkdir /m/own && mount -t tmpfs own /m/own'
-  [[ -z $(grep -F "$source/own" /proc/self/mountinfo) ]] || fail "a mount of the container is on the host"
+  ! grep -qF "$source/own" /proc/self/mountinfo || fail "a mount of the container is on the host"
   umount "$source/later"
   [[ -z $(inside receiver ls /m/later) ]] || fail "the host's umount was not received"
 }

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
-#include "common/syscalls.h"
 #include "common/directory_entries.h"
+#include "common/syscalls.h"
 #include "scratch_directory.h"
 
 namespace sysbox::mgr {
