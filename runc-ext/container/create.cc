@@ -24,6 +24,7 @@
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/system_container/convert.h"
 #include "runc-ext/system_container/kernel_files.h"
+#include "runc-ext/uid_shift/owner_shift.h"
 
 namespace sysbox::runc {
 namespace {
@@ -411,6 +412,7 @@ Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& di
   const Cgroup cgroup = Cgroup::from_state(record.cgroup);
   if (record.shares_pid_namespace) note(cgroup.kill_all(SIGKILL));
   note(cgroup.remove());
+  note(restore_owners(record.rootfs, record.id));
   if (record.emulation_registered) {
     note(unless_down(fs::Client(runtime.emulator_socket).unregister_container(record.id)));
   }

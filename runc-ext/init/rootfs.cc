@@ -15,6 +15,7 @@
 #include "runc-ext/init/mount_points.h"
 #include "runc-ext/init/tmpfs.h"
 #include "runc-ext/uid_shift/idmapped_mount.h"
+#include "runc-ext/uid_shift/owner_shift.h"
 
 namespace sysbox::runc {
 namespace {
@@ -81,16 +82,33 @@ Result<UniqueFd> make_on_host(const BirthPlan& plan, const RootDir& root, const 
   return new_tmpfs(root, labelled, {join("uid=", plan.root_uid), join("gid=", plan.root_gid)});
 }
 
-Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
-  if (plan.overlay) return mount_shifted_overlay(*plan.overlay, plan.spec.root_path, userns_fd);
-  ShiftedMount shifted = TRY(clone_shifted(plan.spec.root_path, Recursion::kTop, userns_fd,
-                                           plan.spec.linux_part.uid_mappings));
-  if (!shifted.unmapped_reason.empty()) {
-    return Error(ENOTSUP, join("rootfs: ", shifted.unmapped_reason,
-                               "; put it on ext4, xfs, btrfs, overlayfs, or on tmpfs with Linux "
-                               "6.3 or newer"));
+// The rootfs as it is, once its files belong to the container on disk.
+Result<UniqueFd> make_rootfs_with_moved_owners(const BirthPlan& plan, const std::string& why) {
+  const std::string& rootfs = plan.spec.root_path;
+  if (!why.empty()) {
+    log::warning("rootfs: ", why, "; its owners on disk become the container's until it is ",
+                 "deleted, which takes time; ext4, xfs, btrfs, overlayfs, or tmpfs with Linux 6.3 ",
+                 "or newer need none of that");
   }
-  return std::move(shifted.mount);
+  const std::optional<IdRange> uids = plan.spec.linux_part.uid_mappings.as_single_range();
+  const std::optional<IdRange> gids = plan.spec.linux_part.gid_mappings.as_single_range();
+  if (!uids || !gids) return Error(ENOTSUP, join("rootfs: ", why));
+  TRY(shift_owners(rootfs, {plan.id, *uids, *gids}));
+  return sys::open_tree(AT_FDCWD, rootfs, OPEN_TREE_CLONE);
+}
+
+Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
+  const std::string& rootfs = plan.spec.root_path;
+  if (has_shifted_owners(rootfs)) return make_rootfs_with_moved_owners(plan, "");
+  if (plan.overlay) {
+    Result<UniqueFd> overlay = mount_shifted_overlay(*plan.overlay, rootfs, userns_fd);
+    if (overlay.ok() || overlay.error().code() != ENOTSUP) return overlay;
+    return make_rootfs_with_moved_owners(plan, overlay.error().message());
+  }
+  ShiftedMount shifted =
+      TRY(clone_shifted(rootfs, Recursion::kTop, userns_fd, plan.spec.linux_part.uid_mappings));
+  if (shifted.unmapped_reason.empty()) return std::move(shifted.mount);
+  return make_rootfs_with_moved_owners(plan, shifted.unmapped_reason);
 }
 
 // Returns the mount if it is to turn read-only when all are there.

@@ -56,8 +56,11 @@ Result<UniqueFd> id_mapped_clone(const std::string& path, int userns_fd) {
   sys::MountAttributes attributes;
   attributes.set = MOUNT_ATTR_IDMAP;
   attributes.userns_fd = userns_fd;
-  TRY(sys::mount_setattr(clone.get(), "", 0, attributes)
-          .in(join("the overlay layer '", path, "' cannot be id-mapped")));
+  const Result<void> mapped = sys::mount_setattr(clone.get(), "", 0, attributes);
+  if (!mapped.ok()) {
+    return errno_error(ENOTSUP, "the file system of the overlay layer '", path,
+                       "' cannot be id-mapped (", errno_text(mapped.error().code()), ")");
+  }
   return clone;
 }
 
@@ -172,9 +175,7 @@ Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs) {
     if (static_cast<std::uint64_t>(mount.mount_id) != info.stx_mnt_id) continue;
     // A directory inside an overlay (a rootfs kept in a container's own root) is no overlay root.
     if (mount.root != "/" || (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
-      return Error(ENOTSUP, join("rootfs '", rootfs,
-                                 "' is a directory inside an overlay file system, which cannot be "
-                                 "id-mapped; put the bundle on ext4, xfs, btrfs or tmpfs"));
+      return {std::nullopt};
     }
     return {TRY(layers_of(mount).in(join("rootfs '", rootfs, "'")))};
   }

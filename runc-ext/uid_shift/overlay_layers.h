@@ -32,6 +32,7 @@ Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs);
 // private mount namespace, in which `scratch` (a directory) is covered for the time being; its
 // fsuid and fsgid must be the container root's, with all capabilities effective, or the overlay
 // turns read-only (EOVERFLOW at its own first write).
+// ENOTSUP: a layer's file system cannot be id-mapped.
 // The engine's work directory stays untouched: ours is beside it, "<work>-sysbox".
 Result<UniqueFd> mount_shifted_overlay(const OverlayLayers& layers, const std::string& scratch,
                                        int userns_fd);
