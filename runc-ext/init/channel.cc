@@ -15,6 +15,7 @@ struct Header {
   std::int64_t number;
 };
 constexpr std::size_t kMaxText = 4096;
+constexpr std::int64_t kMaxErrno = 4095;  // MAX_ERRNO of the kernel
 
 union Control {
   struct cmsghdr align;
@@ -93,8 +94,13 @@ Result<StepMessage> Channel::receive(std::string_view who) {
       message.fds.emplace_back(fd);
     }
   }
+  // Not all of it: an honest sender stays within the limits.
+  if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    return Error(EMSGSIZE, join(who, " sent a message that is too long"));
+  }
   if (message.step == Step::kFailed) {
-    return Error(static_cast<int>(message.number), std::move(message.text));
+    const bool is_errno = message.number > 0 && message.number <= kMaxErrno;
+    return Error(is_errno ? static_cast<int>(message.number) : EPROTO, std::move(message.text));
   }
   return message;
 }

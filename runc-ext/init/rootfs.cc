@@ -111,6 +111,14 @@ Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
   return make_rootfs_with_moved_owners(plan, shifted.unmapped_reason);
 }
 
+// A clone still follows the host's mount that it is of. Only a slave is meant to.
+Result<void> leave_peers_of_rootfs(int rootfs_fd, const std::string& propagation) {
+  if (propagation.empty() || propagation == "slave" || propagation == "rslave") return {};
+  sys::MountAttributes alone;
+  alone.propagation = MS_PRIVATE;
+  return sys::mount_setattr(rootfs_fd, "", 0, alone);
+}
+
 // Returns the mount if it is to turn read-only when all are there.
 Result<std::optional<UniqueFd>> make_locked_mount(const BirthPlan& plan, const RootDir& root,
                                                   const OciMount& mount,
@@ -133,6 +141,7 @@ Result<std::optional<UniqueFd>> make_locked_mount(const BirthPlan& plan, const R
 // Before a rootfs turns read-only: the places that init will mount on.
 Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) {
   for (const OciMount& mount : plan.mounts.free) {
+    if (mount.type == "binfmt_misc") continue;  // procfs has the place
     bool is_directory = true;
     if (mount.bind) {
       is_directory = S_ISDIR(TRY(sys::fstatat(AT_FDCWD, mount.source)).st_mode);
@@ -161,6 +170,7 @@ bool needs_writable_sysctls(const BirthPlan& plan) {
 
 Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespaces& namespaces) {
   const UniqueFd rootfs = TRY(make_shifted_rootfs(plan, namespaces.user.get()));
+  TRY(leave_peers_of_rootfs(rootfs.get(), plan.spec.linux_part.rootfs_propagation));
   ::umask(022);  // for the mount points that are missing
   const UniqueFd place = TRY(sys::open(plan.spec.root_path, O_PATH | O_DIRECTORY));
   // Pieces can be cloned from an attached tree on every kernel; these go with the old root.

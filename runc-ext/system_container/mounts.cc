@@ -134,17 +134,13 @@ bool is_read_only(const OciMount& mount, const Machine& machine) {
          (mount.destination == kCgroupRoot && machine.init != Init::kSystemd);
 }
 
-// A mount below another comes after it, or it would be hidden; otherwise the order stays.
-std::vector<OciMount> parents_first(std::vector<OciMount> mounts) {
-  std::vector<OciMount> ordered;
-  for (OciMount& mount : mounts) {
-    const auto first_child =
-        std::find_if(ordered.begin(), ordered.end(), [&mount](const OciMount& earlier) {
-          return is_below(earlier.destination, mount.destination);
-        });
-    ordered.insert(first_child, std::move(mount));
-  }
-  return ordered;
+// After all the spec's, which stay in their order, but before those that it would hide.
+void add_before_children(std::vector<OciMount>& mounts, OciMount mount) {
+  const auto first_child =
+      std::find_if(mounts.begin(), mounts.end(), [&mount](const OciMount& earlier) {
+        return is_below(earlier.destination, mount.destination);
+      });
+  mounts.insert(first_child, std::move(mount));
 }
 
 }  // namespace
@@ -157,9 +153,8 @@ void complete_mounts(std::vector<OciMount>& mounts, const Machine& machine) {
   clear_machine_places(mounts, take_over);
   for (const MachineMount& row : kMachineMounts) {
     if (!is_wanted(row.wanted, machine) || has_mount_at(mounts, row.destination)) continue;
-    mounts.push_back(make_mount(row));
+    add_before_children(mounts, make_mount(row));
   }
-  mounts = parents_first(std::move(mounts));
   for (OciMount& mount : mounts) {
     if (mount.destination == kCgroupRoot && machine.only_cgroup2) mount.type = "cgroup2";
     if (is_read_only(mount, machine)) mount.attributes_set |= MOUNT_ATTR_RDONLY;

@@ -1,5 +1,6 @@
 #include "runc-ext/uid_shift/owner_shift.h"
 
+#include <sys/file.h>
 #include <sys/xattr.h>
 
 #include <array>
@@ -32,6 +33,16 @@ Result<RecordPlace> record_place(const std::string& rootfs) {
   return RecordPlace{
       TRY(sys::open(slash == 0 ? "/" : clean.substr(0, slash), O_PATH | O_DIRECTORY)),
       join(".", clean.substr(slash + 1), ".sysbox-owners")};
+}
+
+// One walk at a time: that of a create whose sysbox-runc was killed may still be under way. The
+// lock is let go with the descriptor.
+Result<UniqueFd> lock_tree(const std::string& rootfs) {
+  UniqueFd root = TRY(sys::open(rootfs, O_RDONLY | O_DIRECTORY));
+  while (::flock(root.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return last_error("lock '", rootfs, "'");
+  }
+  return root;
 }
 
 Result<IdRange> parse_range(const nlohmann::json& range, const std::string& path) {
@@ -193,6 +204,7 @@ Result<void> shift_owners(const std::string& rootfs, const OwnerShift& wanted) {
       wanted.gids.first < wanted.gids.count) {
     return Error(EINVAL, join("rootfs '", rootfs, "': the container's ids overlap the image's"));
   }
+  const UniqueFd lock = TRY(lock_tree(rootfs));
   const RecordPlace place = TRY(record_place(rootfs));
   const std::optional<OwnerShift> earlier = TRY(find_record(place));
   if (earlier) {
@@ -213,6 +225,9 @@ Result<void> shift_owners(const std::string& rootfs, const OwnerShift& wanted) {
 Result<void> restore_owners(const std::string& rootfs, const std::string& container_id) {
   const Result<RecordPlace> place = record_place(rootfs);
   if (!place.ok()) return {};  // gone as a whole, or never ours
+  if (!has_shifted_owners(rootfs)) return {};
+  const Result<UniqueFd> lock = lock_tree(rootfs);
+  if (!lock.ok() && lock.error().code() != ENOENT) return lock.error();
   const std::optional<OwnerShift> record = TRY(find_record(place.value()));
   if (!record || record->container_id != container_id) return {};
   return move_back(rootfs, place.value(), *record);

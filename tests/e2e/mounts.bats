@@ -124,15 +124,19 @@ run_bundle() { # NAME
   [[ -z $(inside receiver ls /m/later) ]] || fail "the host's umount was not received"
 }
 
-@test "rootfsPropagation: every value" {
+@test "rootfsPropagation: every value, and the host's mounts only by slave" {
   local row
+  mount -t tmpfs rootfs "$source"
+  mount --make-shared "$source"
   for row in shared:shared: rshared:shared: private: rprivate: slave: rslave: unbindable:unbindable \
     runbindable:unbindable; do
-    run run_once ".linux.rootfsPropagation = \"${row%%:*}\"" sh -c "$mount_options"'propagation /'
+    cp -a "$(busybox_dir)/." "$source"
+    run run_once ".linux.rootfsPropagation = \"${row%%:*}\" | .root.path = \"$source\"" sh -c "$mount_options"'propagation /'
     assert_ok
+    [[ ${row%%:*} = *slave ]] || [[ $output != *master* ]] || fail "${row%%:*} follows the host: $output"
     case ${row#*:} in
       '') [[ $output != *shared* && $output != *unbindable* ]] || fail "${row%%:*}: $output" ;;
-      *) assert_contains "$output" "${row#*:}" ;;
+      *) [[ $output = *"${row#*:}"* && $output != *master* ]] || fail "${row%%:*}: $output" ;;
     esac
   done
 }
@@ -220,6 +224,7 @@ run_bundle() { # NAME
   dir=$(bundle order . sh -c 'cat /final/x/y/file /final/file2; umount /final/x; umount -l /final/x; cat /final/x/y/file')
   mkdir -p "$dir"/rootfs/{mnt,final}
   echo top >"$source/a/file2"
+  cp "$dir/config.json" "$SUITE_DIR/bundles/order-plain.json"
   jq "$(bind "$source/a" /mnt bind) | $(bind "$source/b" /mnt/x rbind)
     | $(bind "$dir/rootfs/mnt" "$dir/rootfs/final" rbind)" "$dir/config.json" >"$dir/changed"
   mv "$dir/changed" "$dir/config.json"
@@ -227,6 +232,15 @@ run_bundle() { # NAME
   assert_ok
   assert_equal "$(grep -c b/y <<<"$output")" 2
   assert_contains "$output" top
+  # One place covered twice, by parts of what is there.
+  mkdir -p "$source"/{a/x,b/y,c/z}/{x,y,z}
+  jq "$(bind "$source/a" /mnt rbind) | $(bind "$source/b" /mnt/x rbind) | $(bind "$source/c" /mnt/x/y rbind)
+    | $(bind "$source/a" /mnt/x/y/z rbind) | $(bind "$dir/rootfs/mnt/x" "$dir/rootfs/mnt/x/y/z/x" rbind)
+    | $(bind "$dir/rootfs/mnt/x/y" "$dir/rootfs/mnt/x/y/z" rbind) | $(bind "$dir/rootfs/mnt" "$dir/rootfs/final" rbind)
+    | .process.args = [\"cat\", \"/final/x/y/z/z/x/y/z/x/file\"]" "$SUITE_DIR/bundles/order-plain.json" >"$dir/config.json"
+  run run_bundle order
+  assert_ok
+  assert_contains "$output" a/x
 }
 
 # ---- ids of mounts
