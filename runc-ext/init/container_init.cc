@@ -98,6 +98,24 @@ Result<void> join_mount_namespace(const JoinedNamespace& joined) {
       .in(join("join mount namespace '", joined.path, "'"));
 }
 
+// The one kind of propagation that a copy does not have (seen on Linux 6.18).
+Result<void> make_unbindable_again(const BirthPlan& plan) {
+  const RootDir root = TRY(RootDir::open("/"));
+  for (const auto* mounts : {&plan.mounts.locked, &plan.mounts.free}) {
+    for (const OciMount& mount : *mounts) {
+      if (mount.propagation.empty()) continue;
+      const std::uint64_t word = mount.propagation.back();
+      if ((word & MS_UNBINDABLE) == 0) continue;
+      const UniqueFd place = TRY(root.open_inside(mount.destination, O_PATH));
+      sys::MountAttributes attributes;
+      attributes.propagation = MS_UNBINDABLE;
+      TRY(sys::mount_setattr(place.get(), "", (word & MS_REC) != 0 ? AT_RECURSIVE : 0, attributes)
+              .in(mount.destination));
+    }
+  }
+  return {};
+}
+
 // Until all mounts are there. Gives the sysctls as they were before they became read-only, if there
 // are any to be set.
 Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
@@ -125,6 +143,7 @@ Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
   }
   TRY(make_free_mounts(plan, std::move(mounts.fds)));
   TRY(list_mounts_in_order(helper));
+  TRY(make_unbindable_again(plan));
   const RootDir root = TRY(RootDir::open("/"));
   TRY(write_initial_files(root, plan.initial_files));
   TRY(set_root_propagation(plan.spec));

@@ -153,6 +153,8 @@ Result<void> make_free_mount_points(const BirthPlan& plan, const RootDir& root) 
       return place.error();
     }
   }
+  if (!plan.spec.process->terminal) return {};
+  const UniqueFd console = TRY(open_mount_point(root, "/dev/console", PlaceKind::kFile));
   return {};
 }
 
