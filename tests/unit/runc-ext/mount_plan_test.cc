@@ -99,10 +99,11 @@ TEST(MountPlan, LocksWhatWouldHideADeviceOutsideDev) {
   spec.linux_part.devices = {device};
   device.path = "/dev/null";
   spec.linux_part.devices.push_back(device);
-  spec.mounts = {filesystem("tmpfs", "/dev"), filesystem("tmpfs", "/run")};
+  spec.mounts = {filesystem("tmpfs", "/dev"), filesystem("tmpfs", "/run"),
+                 filesystem("tmpfs", "/tmp")};
   const MountPlan plan = plan_mounts(spec, {}).value();
-  EXPECT_EQ(places(plan.locked), (Places{"/run"}));
-  EXPECT_EQ(places(plan.free), (Places{"/dev"}));
+  EXPECT_EQ(places(plan.locked), (Places{"/dev", "/run"}));
+  EXPECT_EQ(places(plan.free), (Places{"/tmp"}));
 }
 
 }  // namespace
