@@ -8,8 +8,8 @@
 
 namespace sysbox::runc {
 
-// A path that is not there is none to hide. Masked: an empty read-only directory, one for all, or the
-// null device over it.
+// A path that is not there is none to hide. Masked: an empty read-only directory, one for all, or
+// the null device over it.
 Result<void> mask_paths(const OciLinux& linux_part, const RootDir& root);
 // Read-only: the path once more over itself.
 Result<void> make_paths_read_only(const OciLinux& linux_part, const RootDir& root);
