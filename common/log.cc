@@ -67,6 +67,11 @@ void set_output(UniqueFd fd) {
   const int old = g_output.exchange(fd.release());
   if (old != STDERR_FILENO) ::close(old);
 }
+void reset_output() {
+  const int old = g_output.exchange(STDERR_FILENO);
+  if (old != STDERR_FILENO) ::close(old);
+}
+int output_fd() { return g_output; }
 bool writes_to_stderr() { return g_output == STDERR_FILENO; }
 bool enabled(Level level) { return level <= g_level; }
 

@@ -25,8 +25,12 @@ std::optional<Level> parse_level(std::string_view name);  // debug info warning 
 void set_level(Level level);
 void set_format(Format format);
 void set_output(UniqueFd fd);
+// Closes what set_output() took; lines go to standard error again.
+void reset_output();
 // True until set_output() was called.
 bool writes_to_stderr();
+// For a process that closes all descriptors but those it knows.
+int output_fd();
 
 void write(Level level, std::string_view message);
 bool enabled(Level level);

@@ -1,5 +1,6 @@
 #include "common/process_status.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace sysbox {
@@ -65,6 +66,24 @@ Result<ProcessStatus> parse_process_status(std::string_view text) {
   }
   if (!has_uids || !has_gids) return Error(EINVAL, "process status: no Uid or Gid line");
   return status;
+}
+
+Result<ProcessStat> parse_process_stat(std::string_view text) {
+  // The name in parentheses may hold anything; what follows the last one has fixed fields.
+  const std::size_t name_end = text.rfind(')');
+  constexpr int kFieldsToSkip = 19;  // from field 3 (state) to field 22
+  std::string_view rest = text.substr(std::min(name_end, text.size()));
+  rest.remove_prefix(std::min<std::size_t>(rest.size(), 2));
+  ProcessStat stat;
+  if (!rest.empty()) stat.state = rest[0];
+  for (int i = 0; i < kFieldsToSkip && !rest.empty(); ++i) {
+    const std::size_t blank = rest.find(' ');
+    rest = blank == std::string_view::npos ? std::string_view() : rest.substr(blank + 1);
+  }
+  const auto [end, error] =
+      std::from_chars(rest.data(), rest.data() + rest.size(), stat.start_time);
+  if (error != std::errc()) return Error(EINVAL, join("process stat: bad line '", text, "'"));
+  return stat;
 }
 
 Result<CgroupMembership> parse_cgroup_membership(std::string_view text) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// What /proc/PID/status and /proc/PID/cgroup tell about a process (proc_pid_status(5),
-// cgroups(7)), read by descriptor of a /proc/PID directory so that a reused pid cannot mislead.
+// What /proc/PID/status, stat and cgroup tell about a process (proc_pid_status(5),
+// proc_pid_stat(5), cgroups(7)), read by descriptor of a /proc/PID directory so that a reused pid
+// cannot mislead.
 
 #include <sys/types.h>
 
@@ -26,6 +27,15 @@ struct ProcessStatus {
 };
 
 Result<ProcessStatus> parse_process_status(std::string_view text);
+
+struct ProcessStat {
+  char state = 'X';
+  // Field 22, in clock ticks since boot: with the pid it names a process for good.
+  std::uint64_t start_time = 0;
+};
+
+// /proc/PID/stat.
+Result<ProcessStat> parse_process_stat(std::string_view text);
 
 // /proc/PID/cgroup: hierarchy's controllers ("memory", "cpu,cpuacct", "name=systemd", "" for
 // cgroup v2) → path inside that hierarchy.

@@ -4,32 +4,15 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <string>
 
 #include "common/directory_entries.h"
 #include "common/id_map_text.h"
+#include "common/process_status.h"
 
 namespace sysbox::mgr {
 namespace {
-
-constexpr int kStartTimeField = 22;
-
-// The next word of `text`, which is cut off it; empty at the end.
-std::string_view next_word(std::string_view& text) {
-  constexpr std::string_view kBlank = " \t\n";
-  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  const std::string_view word = text.substr(0, text.find_first_of(kBlank));
-  text.remove_prefix(word.size());
-  return word;
-}
-
-template <typename Number>
-bool parse_number(std::string_view word, Number& number) {
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-  return error == std::errc() && end == word.data() + word.size();
-}
 
 // Lines that map ids onto themselves are none of a container.
 bool maps_some_of(std::string_view map, const IdRange& ids) {
@@ -41,8 +24,8 @@ bool maps_some_of(std::string_view map, const IdRange& ids) {
 }
 
 bool is_zombie(std::string_view stat_line) {
-  const std::size_t name_end = stat_line.rfind(')');
-  return name_end != std::string_view::npos && stat_line.substr(name_end).starts_with(") Z");
+  const Result<ProcessStat> stat = parse_process_stat(stat_line);
+  return stat.ok() && stat.value().state == 'Z';
 }
 
 // The user namespace itself, or one of those that it lies in.
@@ -62,18 +45,6 @@ bool is_pid(std::string_view name) {
 
 }  // namespace
 
-std::optional<std::uint64_t> parse_start_time(std::string_view stat_line) {
-  // The second field is the program's name in parentheses, which may hold any character.
-  const std::size_t name_end = stat_line.rfind(')');
-  if (name_end == std::string_view::npos) return std::nullopt;
-  stat_line.remove_prefix(name_end + 1);
-  std::string_view word;
-  for (int field = 3; field <= kStartTimeField; ++field) word = next_word(stat_line);
-  std::uint64_t start_time = 0;
-  if (!parse_number(word, start_time)) return std::nullopt;
-  return start_time;
-}
-
 Result<LiveProcesses> LiveProcesses::open(const std::string& proc_path) {
   return LiveProcesses(TRY(RootDir::open(proc_path)));
 }
@@ -82,9 +53,9 @@ std::optional<ProcessIdentity> LiveProcesses::identify(std::int32_t pid) const {
   if (pid <= 0) return std::nullopt;
   const Result<std::string> stat = sys::read_file_at(proc_.fd(), join(pid, "/stat"));
   if (!stat.ok()) return std::nullopt;
-  const std::optional<std::uint64_t> start_time = parse_start_time(stat.value());
-  if (!start_time) return std::nullopt;
-  return ProcessIdentity{pid, *start_time};
+  const Result<ProcessStat> parsed = parse_process_stat(stat.value());
+  if (!parsed.ok()) return std::nullopt;
+  return ProcessIdentity{pid, parsed.value().start_time};
 }
 
 Result<std::vector<IdRange>> LiveProcesses::mapped_uids() const {

@@ -51,7 +51,4 @@ class LiveProcesses {
   RootDir proc_;
 };
 
-// Field 22 of /proc/PID/stat (proc_pid_stat(5)).
-std::optional<std::uint64_t> parse_start_time(std::string_view stat_line);
-
 }  // namespace sysbox::mgr

@@ -14,16 +14,20 @@
 #include "fs-emulator/api.h"
 #include "mgr/api.h"
 #include "runc-ext/commands/commands.h"
+#include "runc-ext/commit.h"
 #include "runc-ext/container/listen_fds.h"
+#include "runc-ext/help.h"
 
 namespace sysbox::runc {
 namespace {
 
 constexpr int kFailure = 1;
+constexpr int kNoSuchCommand = 3;
 // A status that a program inside is unlikely to have: the caller of exec can tell the two apart.
 constexpr int kExecFailure = 255;
 
 enum class Needs { kNothing, kRoot };
+enum class Shown { kYes, kNo };
 
 struct Command {
   std::string_view name;
@@ -33,29 +37,42 @@ struct Command {
   Needs needs = Needs::kRoot;
   int exit_code_of_failure = kFailure;
   std::string_view message_prefix = "";  // of errors; what engines know from runc
+  Shown shown = Shown::kYes;             // in the list of commands
 };
 
-// Every command. To add one: a line here, and its function in commands/.
+constexpr std::string_view kId = "<container-id>";
+
+Result<int> help_command(Invocation& call);
+
+// Every command. To add one: a line here, its function in commands/, its description in help.cc.
 constexpr std::array kCommands = {
-    Command{"create", "ID", "make a container, ready to be started", create_command},
-    Command{"delete", "ID", "delete a stopped container", delete_command},
-    Command{"events", "ID", "show what a container uses, and when it is out of memory",
+    Command{"checkpoint", kId, "checkpoint a running container (not supported)", checkpoint_command,
+            Needs::kNothing},
+    Command{"create", kId, "create a container, ready to be started", create_command},
+    Command{"delete", kId, "delete a container that has stopped", delete_command},
+    Command{"events", kId, "show what a container uses, and when it is out of memory",
             events_command},
-    Command{"exec", "ID COMMAND...", "run a further process in a container", exec_command,
-            Needs::kRoot, kExecFailure, "exec failed: "},
+    Command{"exec", "<container-id> <command> [arguments...] || -p process.json <container-id>",
+            "run a further process in a container", exec_command, Needs::kRoot, kExecFailure,
+            "exec failed: "},
     Command{"features", "", "show what this runtime supports, as JSON", features_command,
             Needs::kNothing},
-    Command{"kill", "ID [SIGNAL]", "send a signal (default: TERM) to a container's init",
-            kill_command},
+    Command{"help", "[command]", "show the help of a command", help_command, Needs::kNothing},
+    Command{"init", "", "start a container's first process (internal)", init_command,
+            Needs::kNothing, kFailure, "", Shown::kNo},
+    Command{"kill", "<container-id> [signal]",
+            "send a signal (default: SIGTERM) to a container's init", kill_command},
     Command{"list", "", "list containers", list_command, Needs::kNothing},
-    Command{"pause", "ID", "suspend all processes of a container", pause_command},
-    Command{"ps", "ID [PS OPTIONS]", "list a container's processes", ps_command},
-    Command{"resume", "ID", "let a paused container go on", resume_command},
-    Command{"run", "ID", "create and start a container, and wait for its end", run_command},
+    Command{"pause", kId, "suspend all processes of a container", pause_command},
+    Command{"ps", "<container-id> [ps options]", "list a container's processes", ps_command},
+    Command{"restore", kId, "restore a container from a checkpoint (not supported)",
+            restore_command, Needs::kNothing},
+    Command{"resume", kId, "let a paused container go on", resume_command},
+    Command{"run", kId, "create and start a container, and wait for its end", run_command},
     Command{"spec", "", "write a config.json to begin with", spec_command, Needs::kNothing},
-    Command{"start", "ID", "run the program of a created container", start_command},
-    Command{"state", "ID", "show a container's state, as JSON", state_command, Needs::kNothing},
-    Command{"update", "ID", "change a container's resource limits", update_command},
+    Command{"start", kId, "run the program of a created container", start_command},
+    Command{"state", kId, "show a container's state, as JSON", state_command, Needs::kNothing},
+    Command{"update", kId, "change a container's resource limits", update_command},
 };
 static_assert(std::is_sorted(kCommands.begin(), kCommands.end(),
                              [](const Command& a, const Command& b) { return a.name < b.name; }));
@@ -92,8 +109,8 @@ void add_global_flags(Flags& flags, GlobalFlags& global) {
   flags.add("--log-format", global.log_format, "text or json [text]");
   flags.add("--debug", global.debug, "log more");
   flags.add("--systemd-cgroup", global.runtime.systemd_cgroup, "let systemd make the cgroup");
-  flags.add("--rootless", global.rootless, "auto or false; true is not supported");
-  flags.add("--criu", global.criu, "ignored");
+  flags.add("--rootless", global.rootless, "accepted, without a consequence [auto]");
+  flags.add("--criu", global.criu, Flags::kHidden);
   flags.add("--manager-socket", global.runtime.manager_socket,
             "socket of sysbox-mgr [" + global.runtime.manager_socket + "]");
   flags.add("--emulator-socket", global.runtime.emulator_socket,
@@ -129,10 +146,10 @@ Result<void> choose_cgroup_manager(GlobalFlags& global) {
 
 Result<void> check_global_flags(GlobalFlags& global) {
   TRY(choose_cgroup_manager(global));
-  if (global.rootless != "auto" && global.rootless != "false" && !global.rootless.empty()) {
-    return Error(ENOTSUP, join("--rootless=", global.rootless,
-                               " is not supported: sysbox-runc needs root on the host; root inside "
-                               "a container never is root outside"));
+  // It only decides what runc makes of cgroups that it may not use; we need them.
+  constexpr std::array kKnown = {"auto", "", "true", "false", "1", "0"};
+  if (std::find(kKnown.begin(), kKnown.end(), global.rootless) == kKnown.end()) {
+    return Error(EINVAL, join("--rootless: '", global.rootless, "' is not true, false or auto"));
   }
   global.runtime.root = TRY(absolute_path(global.runtime.root));
   // "" as well: a state directory there would make every directory of the host a container.
@@ -144,26 +161,39 @@ Result<void> check_global_flags(GlobalFlags& global) {
 
 std::string version_text() {
   const struct scmp_version* libseccomp = ::seccomp_version();
-  return join("sysbox-runc version ", SYSBOX_VERSION,
+  return join("sysbox-runc version ", SYSBOX_VERSION, "\ncommit: ", SYSBOX_COMMIT,
               "\nspec: 1.2.1\nlibseccomp: ", libseccomp->major, ".", libseccomp->minor, ".",
               libseccomp->micro, "\n");
 }
 
-std::string help_text(const Flags& flags) {
-  std::string text =
-      "sysbox-runc runs OCI bundles as system containers.\n\n"
-      "Usage: sysbox-runc [GLOBAL FLAGS] COMMAND [FLAGS] [ARGUMENTS]\n\nCommands:\n";
-  for (const Command& command : kCommands) {
-    const std::string head = join("  ", command.name, " ", command.arguments);
-    text += join(head, std::string(std::max<std::size_t>(26, head.size() + 1) - head.size(), ' '),
-                 command.summary, "\n");
-  }
-  return join(text, "\nGlobal flags:", flags.help());
+const Command* find_command(std::string_view name) {
+  const auto* found = std::find_if(kCommands.begin(), kCommands.end(),
+                                   [name](const Command& row) { return row.name == name; });
+  return found != kCommands.end() ? found : nullptr;
 }
 
-std::string command_help_text(const Command& command, const Flags& flags) {
-  return join("sysbox-runc ", command.name, ": ", command.summary, "\n\nUsage: sysbox-runc ",
-              command.name, " [FLAGS] ", command.arguments, "\n", flags.help());
+std::string program_help() {
+  GlobalFlags global;
+  Flags flags;
+  add_global_flags(flags, global);
+  std::string commands;
+  for (const Command& command : kCommands) {
+    if (command.shown == Shown::kNo) continue;
+    std::string name(command.name);
+    name.resize(12, ' ');
+    commands += join(commands.empty() ? "" : "\n", "   ", name, command.summary);
+  }
+  return help_text(
+      {"", "", "Open Container Initiative runtime for system containers", flags.help(), commands});
+}
+
+std::string command_help(const Command& command, const Flags& flags) {
+  return help_text({command.name, command.arguments, command.summary, flags.help(), ""});
+}
+
+Error no_such_command(const std::string& name) {
+  return {EINVAL,
+          join("No help topic for '", name, "': no such command; `sysbox-runc --help` lists them")};
 }
 
 int fail(const Error& error, int exit_code = kFailure, std::string_view prefix = "") {
@@ -179,16 +209,32 @@ int fail(const Error& error, int exit_code = kFailure, std::string_view prefix =
 int exit_code_of(const Result<void>& done) { return done.ok() ? 0 : fail(done.error()); }
 
 int run_one(const Command& command, Invocation& call) {
-  if (command.needs == Needs::kRoot && ::geteuid() != 0) {
+  const auto asks_for_help = [](const std::string& word) { return word == "--help"; };
+  const bool only_help = call.words.size() == 1 && asks_for_help(call.words[0]);
+  if (command.needs == Needs::kRoot && ::geteuid() != 0 && !only_help) {
     return fail(Error(EPERM, join("'", command.name, "' must be run as root")),
                 command.exit_code_of_failure);
   }
   const Result<int> code = command.run(call);
   if (call.flags.help_wanted()) {
-    return exit_code_of(print(command_help_text(command, call.flags)));
+    return exit_code_of(print(command_help(command, call.flags)));
   }
   if (code.ok()) return code.value();
   return fail(code.error(), command.exit_code_of_failure, command.message_prefix);
+}
+
+// `help COMMAND` is `COMMAND --help`.
+Result<int> help_command(Invocation& call) {
+  const std::vector<std::string> arguments = TRY(call.parse(0, 1));
+  if (arguments.empty()) {
+    TRY(print(program_help()));
+    return 0;
+  }
+  const Command* command = find_command(arguments[0]);
+  if (command == nullptr) return no_such_command(arguments[0]);
+  const std::vector<std::string> words = {"--help"};
+  Invocation of_command{call.runtime, words, command->name, call.inherited_fds};
+  return run_one(*command, of_command);
 }
 
 // Before we open anything ourselves.
@@ -204,12 +250,13 @@ Result<std::vector<std::string>> Invocation::parse(std::size_t min, std::size_t 
                                                    FlagPlace place) {
   std::vector<std::string> arguments = TRY(flags.parse(words, place));
   if (flags.help_wanted()) return Error(ECANCELED, "help is shown instead");
-  if (arguments.size() > max) {
-    return Error(EINVAL, join("unexpected argument '", arguments[max], "'"));
-  }
-  if (arguments.size() < min) {
-    return Error(EINVAL, min == 1 ? "the container's id is missing"
-                                  : "the container's id or the command is missing");
+  const bool too_few = arguments.size() < min;
+  if (too_few || arguments.size() > max) {
+    const std::string_view kind = min == max ? "exactly "
+                                  : too_few  ? "a minimum of "
+                                             : "a maximum of ";
+    return Error(EINVAL, join("\"", command, "\" requires ", kind, too_few ? min : max,
+                              " argument(s), not ", arguments.size()));
   }
   return arguments;
 }
@@ -237,19 +284,16 @@ int run_command_line(const std::vector<std::string>& words) {
   if (!log_ready.ok()) return fail(log_ready.error());
   if (!rest.ok()) return fail(rest.error());
   if (global.version) return exit_code_of(print(version_text()));
-  if (flags.help_wanted() || rest.value().empty()) return exit_code_of(print(help_text(flags)));
+  if (flags.help_wanted() || rest.value().empty()) return exit_code_of(print(program_help()));
   if (const Result<void> checked = check_global_flags(global); !checked.ok()) {
     return fail(checked.error());
   }
   const std::string& name = rest.value().front();
-  const auto* command = std::find_if(kCommands.begin(), kCommands.end(),
-                                     [&name](const Command& row) { return row.name == name; });
-  if (command == kCommands.end()) {
-    return fail(
-        Error(EINVAL, join("unknown command '", name, "'; `sysbox-runc --help` lists them")));
-  }
+  const Command* command = find_command(name);
+  if (command == nullptr) return fail(no_such_command(name), kNoSuchCommand);
   const std::vector<std::string> own_words(rest.value().begin() + 1, rest.value().end());
-  Invocation call{global.runtime, own_words, inherited_fds};
+  Invocation call{global.runtime, own_words, command->name, inherited_fds};
+  log::debug("sysbox-runc ", SYSBOX_VERSION, " (", SYSBOX_COMMIT, "): ", name);
   return run_one(*command, call);
 }
 

@@ -16,6 +16,7 @@ namespace sysbox::runc {
 struct Invocation {
   const RuntimeOptions& runtime;
   const std::vector<std::string>& words;  // all that follows the command's name
+  std::string_view command;
   // How many descriptors from 3 on the caller has left open for us, without a gap.
   int inherited_fds = 0;
   Flags flags{};

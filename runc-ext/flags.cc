@@ -31,28 +31,31 @@ Flags::Flags() : parser_(std::make_unique<CLI::App>()) {
 }
 Flags::~Flags() = default;
 
-void Flags::remember(const std::string& names, bool takes_value) {
+void Flags::remember(const std::string& names, bool takes_value, const std::string& help) {
   std::vector<std::string> all;
   std::istringstream list(names);
   for (std::string name; std::getline(list, name, ',');) all.push_back(name);
+  Line line{"", help};
   for (const std::string& name : all) {
     known_[name.substr(name.find_first_not_of('-'))] = {all.front(), takes_value};
+    line.names += join(line.names.empty() ? "" : ", ", name, takes_value ? " value" : "");
   }
+  lines_.push_back(std::move(line));
 }
 
 void Flags::add(const std::string& names, bool& field, const std::string& help) {
-  remember(names, false);
+  remember(names, false, help);
   parser_->add_flag(names, field, help);
 }
 
 void Flags::add(const std::string& names, int& field, const std::string& help) {
-  remember(names, true);
+  remember(names, true, help);
   parser_->add_option(names, field, help)->take_last();
 }
 
 // Texts by a function of our own: CLI11 gives "{}" and "[…]" a meaning.
 void Flags::add(const std::string& names, std::string& field, const std::string& help) {
-  remember(names, true);
+  remember(names, true, help);
   parser_
       ->add_option(
           names,
@@ -68,7 +71,7 @@ void Flags::add(const std::string& names, std::string& field, const std::string&
 
 void Flags::add(const std::string& names, std::vector<std::string>& field,
                 const std::string& help) {
-  remember(names, true);
+  remember(names, true, help + " (may be repeated)");
   parser_
       ->add_option(
           names,
@@ -132,7 +135,17 @@ Result<std::vector<std::string>> Flags::parse(const std::vector<std::string>& wo
 }
 
 std::string Flags::help() const {
-  return CLI::Formatter().make_groups(parser_.get(), CLI::AppFormatMode::Normal);
+  std::size_t width = 0;
+  for (const Line& line : lines_) width = std::max(width, line.names.size());
+  std::string text;
+  // --help, the first one, comes last.
+  for (std::size_t i = 1; i <= lines_.size(); ++i) {
+    const Line& line = lines_[i % lines_.size()];
+    if (line.help == kHidden) continue;
+    text += join(text.empty() ? "   " : "\n   ", line.names,
+                 std::string(width + 2 - line.names.size(), ' '), line.help);
+  }
+  return text;
 }
 
 }  // namespace sysbox::runc

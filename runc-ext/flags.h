@@ -39,6 +39,9 @@ class Flags {
   // value; the fields of all other flags are filled even then.
   Result<std::vector<std::string>> parse(const std::vector<std::string>& words, FlagPlace place);
 
+  // The help of a flag that the list leaves out.
+  static constexpr const char* kHidden = "";
+
   // True after --help or -h.
   bool help_wanted() const { return help_wanted_; }
   // The list of flags, for people.
@@ -50,11 +53,16 @@ class Flags {
     bool takes_value = false;
   };
   struct Split;
-  void remember(const std::string& names, bool takes_value);
+  struct Line {
+    std::string names;  // "--bundle VALUE, -b VALUE"
+    std::string help;
+  };
+  void remember(const std::string& names, bool takes_value, const std::string& help);
   Split split(const std::vector<std::string>& words, FlagPlace place) const;
 
   std::unique_ptr<CLI::App> parser_;
   std::map<std::string, Known> known_;  // by name without dashes
+  std::vector<Line> lines_;
   bool help_wanted_ = false;
 };
 

@@ -7,15 +7,18 @@
 
 namespace sysbox::runc {
 
+Result<int> checkpoint_command(Invocation& call);
 Result<int> create_command(Invocation& call);
 Result<int> delete_command(Invocation& call);
 Result<int> events_command(Invocation& call);
 Result<int> exec_command(Invocation& call);
 Result<int> features_command(Invocation& call);
+Result<int> init_command(Invocation& call);
 Result<int> kill_command(Invocation& call);
 Result<int> list_command(Invocation& call);
 Result<int> pause_command(Invocation& call);
 Result<int> ps_command(Invocation& call);
+Result<int> restore_command(Invocation& call);
 Result<int> resume_command(Invocation& call);
 Result<int> run_command(Invocation& call);
 Result<int> spec_command(Invocation& call);

@@ -6,10 +6,12 @@ void add_create_flags(Flags& flags, CreateOptions& options) {
   flags.add("--bundle,-b", options.bundle, "directory of config.json [.]");
   flags.add("--config", options.config,
             "its name there, or an absolute path, as with crun [config.json]");
-  flags.add("--console-socket", options.console_socket,
-            "socket that gets the container's terminal");
+  flags.add("--console-socket", options.sockets.console,
+            "socket that gets the master of the container's terminal");
+  flags.add("--pidfd-socket", options.sockets.pidfd,
+            "socket that gets a pidfd of the container's init");
   flags.add("--pid-file", options.pid_file, "file that gets the pid of the container's init");
-  flags.add("--no-pivot", options.no_pivot, "do not use pivot_root");
+  flags.add("--no-pivot", options.no_pivot, "accepted, but pivot_root is used all the same");
   flags.add("--no-new-keyring", options.no_new_keyring, "keep the caller's session keyring");
   flags.add("--preserve-fds", options.preserve_fds,
             "how many descriptors from 3 on the process inherits [0]");
@@ -19,7 +21,8 @@ Result<void> finish_create_options(const Invocation& call, const std::string& id
                                    CreateOptions& options) {
   options.id = id;
   options.bundle = TRY(absolute_path(options.bundle.empty() ? "." : options.bundle));
-  options.console_socket = TRY(absolute_path(options.console_socket));
+  options.sockets.console = TRY(absolute_path(options.sockets.console));
+  options.sockets.pidfd = TRY(absolute_path(options.sockets.pidfd));
   options.pid_file = TRY(absolute_path(options.pid_file));
   options.preserve_fds = TRY(call.passed_fds(options.preserve_fds));
   return {};

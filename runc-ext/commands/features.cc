@@ -1,11 +1,11 @@
 #include <seccomp.h>
-#include <sys/capability.h>
 
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
 #include "runc-ext/commands/commands.h"
+#include "runc-ext/commit.h"
 #include "runc-ext/oci/linux.h"
 #include "runc-ext/system_container/switches.h"
 
@@ -65,12 +65,8 @@ ordered_json namespaces() {
 ordered_json capabilities() {
   ordered_json names = ordered_json::array();
   for (int number = 0; number < kernel_capability_count(); ++number) {
-    char* known = ::cap_to_name(number);
-    std::string name = known != nullptr ? known : "";
-    ::cap_free(known);
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    if (capability_number(name)) names.push_back(name);
+    std::string name = capability_name(number);
+    if (!name.empty()) names.push_back(std::move(name));
   }
   return names;
 }
@@ -94,8 +90,8 @@ ordered_json linux_features() {
         {"archs", kSeccompArchitectures},
         {"knownFlags", kSeccompFlags},
         {"supportedFlags", kSeccompFlags}}},
-      {"apparmor", off},
-      {"selinux", off},
+      {"apparmor", {{"enabled", true}}},
+      {"selinux", {{"enabled", true}}},
       {"intelRdt", off},
       {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
   };
@@ -118,7 +114,13 @@ Result<int> features_command(Invocation& call) {
       {"mountOptions", kMountOptions},
       {"linux", linux_features()},
       {"annotations",
-       {{"io.sysbox.version", SYSBOX_VERSION}, {"io.sysbox.libseccomp", libseccomp_version()}}},
+       {{"io.sysbox.version", SYSBOX_VERSION},
+        {"io.sysbox.commit", SYSBOX_COMMIT},
+        {"io.github.seccomp.libseccomp.version", libseccomp_version()},
+        // By the names that engines look for.
+        {"org.opencontainers.runc.checkpoint.enabled", "false"},
+        {"org.opencontainers.runc.version", SYSBOX_VERSION},
+        {"org.opencontainers.runc.commit", SYSBOX_COMMIT}}},
       {"potentiallyUnsafeConfigAnnotations", {kSwitchPrefix}},
   };
   TRY(print(features.dump(4) + "\n"));

@@ -1,12 +1,32 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "common/log.h"
+#include "common/syscalls.h"
 #include "runc-ext/commands/commands.h"
 
 namespace sysbox::runc {
 namespace {
+
+// The name of the state directory's owner, as runc has it: "#1000" for one without a name.
+std::string owner_of(const RuntimeOptions& runtime, const std::string& id) {
+  const Result<struct stat> directory = sys::fstatat(AT_FDCWD, runtime.root + "/" + id);
+  if (!directory.ok()) return "";
+  if (directory.value().st_uid == 0) return "root";
+  const std::string uid = std::to_string(directory.value().st_uid);
+  std::istringstream users(sys::read_file("/etc/passwd").value_or(""));
+  for (std::string line; std::getline(users, line);) {
+    const std::size_t name_end = line.find(':');
+    const std::size_t password_end = line.find(':', name_end + 1);
+    if (password_end == std::string::npos) continue;
+    if (line.compare(password_end + 1, uid.size() + 1, uid + ":") == 0) {
+      return line.substr(0, name_end);
+    }
+  }
+  return "#" + uid;
+}
 
 // Those that can be read; what is wrong with another is told, and does not hide the rest.
 std::vector<OciState> read_states(const RuntimeOptions& runtime,
@@ -16,6 +36,7 @@ std::vector<OciState> read_states(const RuntimeOptions& runtime,
     Result<ContainerView> view = view_container(runtime, id);
     if (view.ok()) {
       states.push_back(std::move(view).value().state);
+      states.back().owner = owner_of(runtime, id);
     } else if (view.error().code() != ENOENT) {  // deleted meanwhile
       log::warning("list: ", view.error().message(), ", left out");
     }

@@ -81,9 +81,31 @@ constexpr std::string_view kConfig = R"({
         "noexec",
         "nodev"
       ]
+    },
+    {
+      "destination": "/sys",
+      "type": "sysfs",
+      "source": "sysfs",
+      "options": [
+        "nosuid",
+        "noexec",
+        "nodev"
+      ]
+    },
+    {
+      "destination": "/sys/fs/cgroup",
+      "type": "cgroup",
+      "source": "cgroup",
+      "options": [
+        "nosuid",
+        "noexec",
+        "nodev",
+        "relatime"
+      ]
     }
   ],
   "linux": {
+    "resources": {},
     "namespaces": [
       {
         "type": "pid"
@@ -99,7 +121,28 @@ constexpr std::string_view kConfig = R"({
       },
       {
         "type": "mount"
+      },
+      {
+        "type": "cgroup"
       }
+    ],
+    "maskedPaths": [
+      "/proc/acpi",
+      "/proc/asound",
+      "/proc/kcore",
+      "/proc/keys",
+      "/proc/latency_stats",
+      "/proc/timer_list",
+      "/proc/timer_stats",
+      "/proc/sched_debug",
+      "/sys/firmware",
+      "/proc/scsi"
+    ],
+    "readonlyPaths": [
+      "/proc/bus",
+      "/proc/fs",
+      "/proc/irq",
+      "/proc/sysrq-trigger"
     ]
   }
 }
@@ -109,8 +152,15 @@ constexpr std::string_view kConfig = R"({
 
 Result<int> spec_command(Invocation& call) {
   std::string bundle = ".";
+  bool rootless = false;
   call.flags.add("--bundle,-b", bundle, "directory to write config.json to [.]");
+  call.flags.add("--rootless", rootless, "not supported: sysbox-runc needs root on the host");
   TRY(call.parse(0, 0));
+  if (rootless) {
+    return Error(ENOTSUP,
+                 "--rootless is not supported: sysbox-runc needs root on the host; root "
+                 "inside a container never is root outside");
+  }
   const UniqueFd directory =
       TRY(sys::open(bundle.empty() ? "." : bundle, O_PATH | O_DIRECTORY).in("bundle"));
   Result<UniqueFd> file =

@@ -15,13 +15,11 @@
 namespace sysbox::runc {
 namespace {
 
-// Engines log it; the descriptor is what counts.
-constexpr std::string_view kMasterName = "/dev/ptmx";
-
 // Where an engine that has hung does not accept.
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
 
-Result<void> connect_to(int socket_fd, const std::string& path, const std::string& shown) {
+Result<void> connect_to(int socket_fd, const std::string& path, const std::string& shown,
+                        std::string_view what) {
   struct sockaddr_un address {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -29,7 +27,7 @@ Result<void> connect_to(int socket_fd, const std::string& path, const std::strin
   while (::connect(socket_fd, reinterpret_cast<struct sockaddr*>(&address), sizeof address) != 0) {
     // EAGAIN: the backlog is full, which poll(2) does not tell.
     if (errno != EAGAIN || milliseconds_until(deadline) == 0) {
-      return last_error("connect to the console socket '", shown, "'");
+      return last_error("connect to the ", what, " '", shown, "'");
     }
     ::usleep(5000);
   }
@@ -48,26 +46,26 @@ Result<void> check_console_options(bool terminal, bool detach, const std::string
   return {};
 }
 
-Result<UniqueFd> connect_console_socket(const std::string& path_on_host) {
+Result<UniqueFd> connect_engine_socket(const std::string& path_on_host, std::string_view what) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return last_error("socket");
   struct sockaddr_un address {};
   if (path_on_host.size() < sizeof address.sun_path) {
-    TRY(connect_to(socket.get(), path_on_host, path_on_host));
+    TRY(connect_to(socket.get(), path_on_host, path_on_host, what));
   } else {
     // An address holds 107 bytes: go by a descriptor of the socket's file.
-    const UniqueFd file = TRY(sys::open(path_on_host, O_PATH).in("console socket"));
-    TRY(connect_to(socket.get(), fd_path(file.get()), path_on_host));
+    const UniqueFd file = TRY(sys::open(path_on_host, O_PATH).in(what));
+    TRY(connect_to(socket.get(), fd_path(file.get()), path_on_host, what));
   }
   // The sender waits if the engine is slow to take it.
   if (::fcntl(socket.get(), F_SETFL, 0) != 0) return last_error("fcntl");
   return socket;
 }
 
-Result<void> send_console(int socket_fd, int master_fd) {
-  std::string name(kMasterName);
+Result<void> send_named_fd(int socket_fd, std::string_view name, int fd) {
+  std::string data(name);
   struct iovec part {
-    name.data(), name.size()
+    data.data(), data.size()
   };
   alignas(struct cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   struct msghdr message {};
@@ -79,12 +77,12 @@ Result<void> send_console(int socket_fd, int master_fd) {
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(rights), &master_fd, sizeof master_fd);
+  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
   ssize_t sent = -1;
   do {
     sent = ::sendmsg(socket_fd, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  if (sent < 0) return last_error("send the terminal over the console socket");
+  if (sent < 0) return last_error("send a descriptor (", name, ") to the engine");
   return {};
 }
 
@@ -107,6 +105,15 @@ Result<void> set_console_size(int console_fd, const OciConsoleSize& size) {
   window.ws_col = size.width;
   if (::ioctl(console_fd, TIOCSWINSZ, &window) != 0) return last_error("set the terminal's size");
   return {};
+}
+
+void copy_own_terminal_size(int console_fd) {
+  for (const int own : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    struct winsize size {};
+    if (::isatty(own) != 1 || ::ioctl(own, TIOCGWINSZ, &size) != 0) continue;
+    ::ioctl(console_fd, TIOCSWINSZ, &size);
+    return;
+  }
 }
 
 Result<void> take_console(int slave_fd) {

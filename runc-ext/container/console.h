@@ -4,6 +4,7 @@
 // whose master goes to the engine's --console-socket, or to our own terminal (foreground.h).
 
 #include <string>
+#include <string_view>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -15,11 +16,13 @@ namespace sysbox::runc {
 // counts as detached.
 Result<void> check_console_options(bool terminal, bool detach, const std::string& console_socket);
 
-// Connects to the engine's console socket, before anything is made that a failure would have to
-// undo. The socket may be inherited by the process that has the master in the end.
-Result<UniqueFd> connect_console_socket(const std::string& path_on_host);
-// Sends the master over the connected socket as runc does: SCM_RIGHTS with its name as the data.
-Result<void> send_console(int socket_fd, int master_fd);
+// Connects to a socket on which an engine waits for a descriptor, before anything is made that a
+// failure would have to undo. `what` names it in errors: "console socket".
+Result<UniqueFd> connect_engine_socket(const std::string& path_on_host, std::string_view what);
+// Sends the descriptor as runc does: SCM_RIGHTS with a name as the data.
+Result<void> send_named_fd(int socket_fd, std::string_view name, int fd);
+// Engines log it; the descriptor is what counts.
+constexpr std::string_view kConsoleName = "/dev/ptmx";
 
 struct Console {
   UniqueFd master;
@@ -30,6 +33,9 @@ struct Console {
 Result<Console> open_console(const std::string& ptmx_path = "/dev/ptmx");
 
 Result<void> set_console_size(int console_fd, const OciConsoleSize& size);
+
+// The size of our own terminal, if one of our standard streams is one.
+void copy_own_terminal_size(int console_fd);
 
 // For the process itself, before it runs its program: a session of its own with the slave as the
 // controlling terminal and as descriptors 0, 1 and 2.

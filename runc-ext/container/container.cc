@@ -10,6 +10,7 @@
 #include "runc-ext/container/create.h"
 #include "runc-ext/container/foreground.h"
 #include "runc-ext/container/hooks.h"
+#include "runc-ext/container/notify_socket.h"
 #include "runc-ext/container/process_identity.h"
 
 namespace sysbox::runc {
@@ -67,14 +68,28 @@ Result<void> release_init(const Found& container) {
   }
 }
 
-Result<void> start_found(const Found& container) {
+// What of a started container is needed once its lock is given back.
+struct Started {
+  pid_t init_pid = 0;
+  UniqueFd init;
+  std::optional<NotifyProxy> notify;
+};
+
+Result<Started> start_found(Found container) {
+  Started started;
+  started.init_pid = container.record.init_pid;
+  started.notify = TRY(NotifyProxy::open(container.directory));
   TRY(release_init(container));
   TRY(container.directory.remove_exec_fifo());
   const OciState state = state_of(container.record, ContainerStatus::kRunning);
-  for (const Error& failed : run_all_hooks(container.record.poststart, state, "poststart")) {
-    log::warning(failed.message());
+  const Result<void> hooks = run_hooks(container.record.poststart, state, "poststart",
+                                       place_in_bundle(container.record.bundle));
+  if (!hooks.ok()) {
+    static_cast<void>(sys::pidfd_send_signal(container.init->get(), SIGKILL).ok());
+    return hooks.error();
   }
-  return {};
+  started.init = *std::move(container.init);
+  return started;
 }
 
 Result<void> wait_until_dead(const UniqueFd& pidfd) {
@@ -84,10 +99,7 @@ Result<void> wait_until_dead(const UniqueFd& pidfd) {
 
 Result<void> destroy_found(const RuntimeOptions& runtime, const Found& container) {
   TRY(destroy_container(runtime, container.directory, container.record));
-  const OciState state = state_of(container.record, ContainerStatus::kStopped);
-  for (const Error& failed : run_all_hooks(container.record.poststop, state, "poststop")) {
-    log::warning(failed.message());
-  }
+  run_poststop_hooks(container.record);
   return {};
 }
 
@@ -113,12 +125,30 @@ Result<void> delete_locked(const RuntimeOptions& runtime, const StateDir& direct
       return Error(EBUSY, join("cannot delete container ", id,
                                " that is not stopped: ", status_name(container.status)));
     }
-    const Cgroup cgroup = Cgroup::from_state(container.record.cgroup);
-    if (container.status == ContainerStatus::kPaused) TRY(cgroup.freeze(false));
     TRY(sys::pidfd_send_signal(container.init->get(), SIGKILL));
+    // A frozen process of cgroup v1 does not die.
+    if (container.status == ContainerStatus::kPaused) {
+      TRY(Cgroup::from_state(container.record.cgroup).freeze(false));
+    }
     TRY(wait_until_dead(*container.init));
   }
   return destroy_found(runtime, container);
+}
+
+Result<Started> start_locked(const RuntimeOptions& runtime, const std::string& id) {
+  const StateDir directory = TRY(StateDir::open(runtime.root, id));
+  const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
+  Found container = TRY(find_container(runtime, id));
+  if (container.status == ContainerStatus::kStopped) {
+    return Error(ESRCH, "cannot start a container that has stopped");
+  }
+  if (container.status == ContainerStatus::kPaused) {
+    return Error(EBUSY, "cannot start a container in the paused state");
+  }
+  if (container.status != ContainerStatus::kCreated) {
+    return Error(EBUSY, "cannot start an already running container");
+  }
+  return start_found(std::move(container));
 }
 
 }  // namespace
@@ -131,35 +161,31 @@ Result<void> create_container(const RuntimeOptions& runtime, const CreateOptions
 }
 
 Result<void> start_container(const RuntimeOptions& runtime, const std::string& id) {
-  const StateDir directory = TRY(StateDir::open(runtime.root, id));
-  const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
-  const Found container = TRY(find_container(runtime, id));
-  if (container.status == ContainerStatus::kStopped) {
-    return Error(ESRCH, "cannot start a container that has stopped");
-  }
-  if (container.status != ContainerStatus::kCreated) {
-    return Error(EBUSY, "cannot start an already running container");
-  }
-  return start_found(container);
+  Started started = TRY(start_locked(runtime, id));
+  if (!started.notify) return {};
+  return started.notify->wait_until_ready(started.init_pid, started.init.get());
 }
 
 Result<int> run_container(const RuntimeOptions& runtime, const RunOptions& options) {
   CreateOptions create = options.create;
   create.bundle = absolute(options.create.bundle);
+  const auto give_up = [&](const Error& why) {
+    const Result<void> gone = delete_container(runtime, create.id, true);
+    if (!gone.ok()) log::warning("delete '", create.id, "': ", gone.error().message());
+    return why;
+  };
   if (options.detach) {
     TRY(make_container(runtime, create, Terminal::kHandedOver));
-    TRY(start_container(runtime, create.id));
+    const Result<void> started = start_container(runtime, create.id);
+    if (!started.ok()) return give_up(started.error());
     return 0;
   }
   Foreground foreground =
       TRY(Foreground::prepare(options.no_subreaper ? Subreaper::kNo : Subreaper::kYes));
   CreatedContainer created = TRY(make_container(runtime, create, Terminal::kOurs));
-  const Result<void> started = start_container(runtime, create.id);
-  if (!started.ok()) {
-    const Result<void> gone = delete_container(runtime, create.id, true);
-    if (!gone.ok()) log::warning("delete '", create.id, "': ", gone.error().message());
-    return started.error();
-  }
+  Result<Started> started = start_locked(runtime, create.id);
+  if (!started.ok()) return give_up(started.error());
+  foreground.forward_notifications(std::move(started.value().notify));
   const int code =
       TRY(foreground.wait_and_forward(created.init_pid, std::move(created.console_master)));
   if (!options.keep) TRY(delete_container(runtime, create.id, false));
@@ -169,15 +195,23 @@ Result<int> run_container(const RuntimeOptions& runtime, const RunOptions& optio
 Result<void> kill_container(const RuntimeOptions& runtime, const std::string& id, int signal,
                             bool all) {
   const Found container = TRY(find_container(runtime, id));
+  const Cgroup cgroup = Cgroup::from_state(container.record.cgroup);
   // The other processes of a shared pid namespace would outlive the init.
   const bool none_may_stay = signal == SIGKILL && container.record.shares_pid_namespace;
-  if (all || (none_may_stay && container.init)) {
-    return Cgroup::from_state(container.record.cgroup).kill_all(signal);
+  if (all || none_may_stay) {
+    TRY(cgroup.kill_all(signal));
+  } else {
+    if (!container.init) return Error(ESRCH, "container not running");
+    const Result<void> sent = sys::pidfd_send_signal(container.init->get(), signal);
+    if (!sent.ok()) {
+      return sent.error().code() == ESRCH ? Error(ESRCH, "container not running") : sent.error();
+    }
   }
-  if (!container.init) return Error(ESRCH, "container not running");
-  Result<void> sent = sys::pidfd_send_signal(container.init->get(), signal);
-  if (!sent.ok() && sent.error().code() == ESRCH) return Error(ESRCH, "container not running");
-  return sent;
+  // A frozen process of cgroup v1 does not die.
+  if (signal == SIGKILL && container.status == ContainerStatus::kPaused) {
+    return cgroup.freeze(false);
+  }
+  return {};
 }
 
 Result<void> delete_container(const RuntimeOptions& runtime, const std::string& id, bool force) {

@@ -8,6 +8,7 @@
 
 #include "common/result.h"
 #include "runc-ext/container/state_dir.h"
+#include "runc-ext/container/sub_cgroup.h"
 #include "runc-ext/oci/state_json.h"
 
 namespace sysbox::runc {
@@ -20,11 +21,17 @@ struct RuntimeOptions {
   std::string emulator_socket;  // of sysbox-fs
 };
 
+// Sockets on which the engine waits for descriptors; "" where there is none.
+struct EngineSockets {
+  std::string console;  // gets the terminal's master
+  std::string pidfd;    // gets a pidfd of the process
+};
+
 struct CreateOptions {
   std::string id;
   std::string bundle = ".";            // made absolute by the callee
   std::string config = "config.json";  // absolute, or in the bundle
-  std::string console_socket;
+  EngineSockets sockets;
   std::string pid_file;
   int preserve_fds = 0;  // beside 0-2
   bool no_pivot = false;
@@ -43,7 +50,8 @@ struct ExecOptions {
   OciProcess process;  // complete: from --process or from the container's own plus flags
   std::vector<std::string> open_doors;  // of the container, see seccomp_doors.h
   int oom_score_floor = 0;
-  std::string console_socket;
+  EngineSockets sockets;
+  SubCgroups sub_cgroups;
   std::string pid_file;
   int preserve_fds = 0;
   bool detach = false;

@@ -1,5 +1,6 @@
 #include "runc-ext/container/create.h"
 
+#include <poll.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGKILL
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -16,12 +17,16 @@
 #include "fs-emulator/api_client.h"
 #include "mgr/api_client.h"
 #include "runc-ext/container/console.h"
+#include "runc-ext/container/handover.h"
 #include "runc-ext/container/hooks.h"
 #include "runc-ext/container/listen_fds.h"
+#include "runc-ext/container/notify_socket.h"
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/bootstrap.h"
 #include "runc-ext/init/oom_score.h"
 #include "runc-ext/init/process_attributes.h"
+#include "runc-ext/init/scheduling.h"
+#include "runc-ext/init/security_label.h"
 #include "runc-ext/system_container/convert.h"
 #include "runc-ext/system_container/kernel_files.h"
 #include "runc-ext/uid_shift/owner_shift.h"
@@ -99,7 +104,8 @@ class Creation {
         terminal_(terminal),
         directory_(std::move(directory)),
         manager_(runtime.manager_socket),
-        emulator_(runtime.emulator_socket) {
+        emulator_(runtime.emulator_socket),
+        handover_(emulator_, options.id) {
     plan_.lock_fd = lock_fd;
   }
 
@@ -111,38 +117,39 @@ class Creation {
     reap();
     const Result<void> undone = destroy_container(runtime_, directory_, record_);
     if (!undone.ok()) log::warning("undo of a failed create: ", undone.error().message());
+    // As after any deletion: hooks that ran before may have left something to take away.
+    if (record_.init_pid > 0) run_poststop_hooks(record_);
   }
   Creation(const Creation&) = delete;
   Creation& operator=(const Creation&) = delete;
 
   Result<CreatedContainer> run() {
     TRY(read_and_convert());
-    if (!options_.console_socket.empty()) {
-      console_socket_ = TRY(connect_console_socket(options_.console_socket));
-    }
+    TRY(handover_.connect(options_.sockets));
     TRY(allot());
     TRY(bring_up());
     TRY(finish_init());
     TRY(write_pid_file(options_.pid_file, static_cast<pid_t>(record_.init_pid)));
     finished_ = true;
-    return CreatedContainer{static_cast<pid_t>(record_.init_pid), std::move(console_master_)};
+    return CreatedContainer{static_cast<pid_t>(record_.init_pid), handover_.take_console_master()};
   }
 
  private:
   // config.json and the image: what the container is to be.
   Result<void> read_and_convert() {
     if (options_.no_pivot) {
-      return Error(ENOTSUP,
-                   "--no-pivot is not supported: put the rootfs on another file system "
-                   "than the initial ramdisk");
+      log::warning(
+          "--no-pivot: the old root directory is left by pivot_root all the same, "
+          "nothing else is safe; ignoring");
     }
     OciSpec& spec = plan_.spec;
     spec = TRY(read_spec(options_.bundle, options_.config));
     if (!spec.process) return Error(EINVAL, "process: is missing, nothing to run");
     TRY(check_console_options(spec.process->terminal, terminal_ == Terminal::kHandedOver,
-                              options_.console_socket));
+                              options_.sockets.console));
     plan_.cgroup_host = TRY(find_cgroup_host());
     const RootDir rootfs = TRY(RootDir::open(spec.root_path).in("root.path"));
+    const std::string notify_variable = TRY(prepare_notify_socket(directory_, spec));
     Conversion conversion = TRY(convert_to_system_container(spec, rootfs));
     plan_.initial_files = std::move(conversion.initial_files);
     TRY(apply_switches(conversion.switches));
@@ -151,10 +158,11 @@ class Creation {
     plan_.id = options_.id;
     plan_.preserve_fds = options_.preserve_fds;
     plan_.new_keyring = !options_.no_new_keyring;
+    plan_.host_proc = TRY(prepare_security_labels(*spec.process));
     fill_record();
-    for (std::string& variable : find_listen_fds().env) {
-      spec.process->env.push_back(std::move(variable));
-    }
+    std::vector<std::string>& env = spec.process->env;
+    for (std::string& variable : find_listen_fds().env) env.push_back(std::move(variable));
+    if (!notify_variable.empty()) env.push_back(notify_variable);
     return {};
   }
 
@@ -181,11 +189,8 @@ class Creation {
     record_.annotations = spec.annotations;
     record_.shares_pid_namespace = plan_.joined.find(NamespaceType::kPid) != nullptr;
     record_.seccomp = spec.linux_part.seccomp;
-    record_.no_new_privileges = spec.process->no_new_privileges;
-    record_.env = spec.process->env;
-    record_.user = spec.process->user;
-    record_.rlimits = spec.process->rlimits;
-    record_.cwd = spec.process->cwd;
+    record_.personality = spec.linux_part.personality;
+    record_.process = *spec.process;
     record_.poststart = spec.hooks.poststart;
     record_.poststop = spec.hooks.poststop;
   }
@@ -295,50 +300,53 @@ class Creation {
     record_.init_pid = pid;
     record_.init_start_time = TRY(process_start_time(pid));
     TRY(apply_rlimits(pid, plan_.spec.process->rlimits));
+    TRY(forget_cpu_affinity(pid));
     TRY(apply_oom_score(pid, plan_.spec.process->oom_score_adj, oom_score_floor_));
     TRY(directory_.save(record_));
     TRY(birth_.helper_channel.send(Step::kGo));
     TRY(birth_.helper_channel.expect(Step::kHooks, "the mount helper"));
     TRY(run_create_hooks());
     TRY(birth_.helper_channel.send(Step::kGo));
-    TRY(birth_.helper_channel.expect(Step::kPivoted, "the mount helper"));
+    Result<StepMessage> pivoted = birth_.helper_channel.expect(Step::kPivoted, "the mount helper");
+    if (!pivoted.ok()) return reason_of_init(std::move(pivoted).error());
     return {};
+  }
+
+  // What the init itself says, if all that the helper knows is that it has ended.
+  Error reason_of_init(Error of_helper) {
+    if (!sys::wait_for(birth_.init_channel.fd(), POLLIN, after(std::chrono::seconds(1))).ok()) {
+      return of_helper;
+    }
+    const Result<StepMessage> last = birth_.init_channel.receive("the container's init");
+    return last.ok() || last.error().code() == ECONNRESET ? std::move(of_helper) : last.error();
   }
 
   Result<void> run_create_hooks() {
     const OciHooks& hooks = plan_.spec.hooks;
     if (hooks.prestart.empty() && hooks.create_runtime.empty()) return {};
     const OciState state = state_of(record_, ContainerStatus::kCreating);
-    TRY(run_hooks(hooks.prestart, state, "prestart"));
-    return run_hooks(hooks.create_runtime, state, "createRuntime");
+    const HookPlace place = place_in_bundle(record_.bundle);
+    TRY(run_hooks(hooks.prestart, state, "prestart", place));
+    return run_hooks(hooks.create_runtime, state, "createRuntime", place);
   }
 
   // The init alone, up to where it waits for `start`.
   Result<void> finish_init() {
     if (!plan_.spec.process->terminal) give_stdio_to(host_user(), host_group());
-    for (;;) {
-      StepMessage message = TRY(birth_.init_channel.receive("the container's init"));
-      if (message.step == Step::kPrepared) {
-        Result<void> started =
-            emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()});
-        // An init that has ended meanwhile has left its reason in the channel.
-        if (!started.ok() && started.error().code() != ESRCH) return started;
-      } else if (message.step == Step::kConsole) {
-        console_master_ = TRY(take_single_fd(message.fds, "console"));
-        if (console_socket_) {
-          TRY(send_console(console_socket_.get(), console_master_.get()));
-          console_master_.reset();
-        }
-      } else if (message.step == Step::kListener) {
-        const UniqueFd listener = TRY(take_single_fd(message.fds, "seccomp listener"));
-        TRY(emulator_.add_listener(options_.id, listener.get()));
-      } else if (message.step == Step::kReady) {
-        reap_helper();
-        return {};
-      } else {
+    const auto prepared = [this](const StepMessage& message) -> Result<void> {
+      if (message.step != Step::kPrepared) {
         return Error(EPROTO, "the container's init sent an unexpected message");
       }
-    }
+      Result<void> started =
+          emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()});
+      // An init that has ended meanwhile has left its reason in the channel.
+      if (!started.ok() && started.error().code() != ESRCH) return started;
+      return {};
+    };
+    TRY(handover_.follow(birth_.init_channel, "the container's init", prepared));
+    reap_helper();
+    TRY(handover_.give_pidfd(init_pidfd_.get(), "standard"));
+    return apply_scheduling(static_cast<pid_t>(record_.init_pid), *plan_.spec.process);
   }
 
   uid_t host_user() const {
@@ -371,8 +379,7 @@ class Creation {
   fs::RegisterReply emulation_;
   Birth birth_;
   UniqueFd init_pidfd_;
-  UniqueFd console_socket_;
-  UniqueFd console_master_;
+  Handover handover_;
   bool wants_volumes_ = true;
   bool relaxed_read_only_ = false;
   int oom_score_floor_ = 0;
@@ -424,6 +431,14 @@ Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& di
   return first;
 }
 
+void run_poststop_hooks(const ContainerRecord& record) {
+  const OciState state = state_of(record, ContainerStatus::kStopped);
+  for (const Error& failed :
+       run_all_hooks(record.poststop, state, "poststop", place_in_bundle(record.bundle))) {
+    log::warning(failed.message());
+  }
+}
+
 OciState state_of(const ContainerRecord& record, ContainerStatus status) {
   OciState state;
   state.oci_version = record.oci_version;
@@ -454,11 +469,6 @@ void give_stdio_to(uid_t host_uid, gid_t host_gid) {
     // Another process's pipe that cannot be given away still can be written to.
     static_cast<void>(::fchown(fd, host_uid, host_gid));
   }
-}
-
-Result<UniqueFd> take_single_fd(std::vector<UniqueFd>& fds, std::string_view what) {
-  if (fds.size() != 1) return Error(EPROTO, join(what, ": no descriptor came along"));
-  return std::move(fds.front());
 }
 
 }  // namespace sysbox::runc

@@ -30,6 +30,9 @@ Result<CreatedContainer> make_container(const RuntimeOptions& runtime, const Cre
 Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& directory,
                                const ContainerRecord& record);
 
+// After the container is gone; failures are only logged, as the specification wants it.
+void run_poststop_hooks(const ContainerRecord& record);
+
 // The state as hooks and people see it.
 OciState state_of(const ContainerRecord& record, ContainerStatus status);
 
@@ -39,8 +42,5 @@ Result<void> write_pid_file(const std::string& path, pid_t pid);
 // Gives pipes that are the standard streams to the process's user, who could not open
 // /dev/stdout otherwise.
 void give_stdio_to(uid_t host_uid, gid_t host_gid);
-
-// The one descriptor of a message that carries one.
-Result<UniqueFd> take_single_fd(std::vector<UniqueFd>& fds, std::string_view what);
 
 }  // namespace sysbox::runc

@@ -13,7 +13,9 @@
 #include <optional>
 #include <string>
 
+#include "common/log.h"
 #include "common/syscalls.h"
+#include "runc-ext/container/console.h"
 
 namespace sysbox::runc {
 namespace {
@@ -39,14 +41,6 @@ bool is_passed_on(int signal) {
 
 bool ends_us(int signal) {
   return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
-}
-
-// Which of our standard streams is a terminal; -1 if none.
-int own_terminal() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::isatty(fd) == 1) return fd;
-  }
-  return -1;
 }
 
 // Our terminal in raw mode: every key, Ctrl-C as well, is for the container's terminal.
@@ -76,6 +70,11 @@ class RawTerminal {
   bool is_terminal_ = false;
 };
 
+// Three of the relay, then our signals and the container's notify socket.
+constexpr std::size_t kSignals = 3;
+constexpr std::size_t kNotify = 4;
+using PollFds = std::array<struct pollfd, 5>;
+
 // Copies between our standard streams and the container's terminal, one poll(2) round a call.
 class ConsoleRelay {
  public:
@@ -86,8 +85,7 @@ class ConsoleRelay {
     copy_size();
   }
 
-  static constexpr std::size_t kFds = 4;
-  void ask(std::array<struct pollfd, kFds>& fds) const {
+  void ask(PollFds& fds) const {
     fds[0] = {stdin_open_ && input_.empty() ? STDIN_FILENO : -1, POLLIN, 0};
     const auto wanted =
         static_cast<short>((output_.empty() ? POLLIN : 0) | (input_.empty() ? 0 : POLLOUT));
@@ -96,20 +94,14 @@ class ConsoleRelay {
   }
 
   // True if anything was ready.
-  bool advance(const std::array<struct pollfd, kFds>& fds) {
+  bool advance(const PollFds& fds) {
     if (fds[0].revents != 0) take_input();
     if (fds[1].revents != 0) serve_master(fds[1].revents);
     if (fds[2].revents != 0) give_output();
     return fds[0].revents != 0 || fds[1].revents != 0 || fds[2].revents != 0;
   }
 
-  void copy_size() const {
-    struct winsize size {};
-    if (const int terminal = own_terminal();
-        terminal >= 0 && ::ioctl(terminal, TIOCGWINSZ, &size) == 0) {
-      ::ioctl(master_.get(), TIOCSWINSZ, &size);
-    }
-  }
+  void copy_size() const { copy_own_terminal_size(master_.get()); }
 
   void continue_after_stop() const {
     raw_.apply();  // the shell has set its own mode meanwhile
@@ -210,8 +202,9 @@ Result<std::optional<int>> reap_children(pid_t pid) {
 // The loop of wait_and_forward.
 class Wait {
  public:
-  Wait(pid_t pid, UniqueFd pidfd, int signal_fd, UniqueFd master)
-      : pid_(pid), pidfd_(std::move(pidfd)), signal_fd_(signal_fd) {
+  Wait(pid_t pid, UniqueFd pidfd, int signal_fd, UniqueFd master,
+       std::optional<NotifyProxy>& notify)
+      : pid_(pid), pidfd_(std::move(pidfd)), signal_fd_(signal_fd), notify_(notify) {
     if (master) relay_.emplace(std::move(master));
   }
 
@@ -221,14 +214,16 @@ class Wait {
     for (;;) {
       // After the end only what the terminal still holds is of interest.
       if (code_ && (!relay_ || given_up_)) return *code_;
-      std::array<struct pollfd, ConsoleRelay::kFds> fds = {{{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+      PollFds fds = {{{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
       if (relay_) relay_->ask(fds);
-      fds[3] = {signal_fd_, POLLIN, 0};
+      fds[kSignals] = {signal_fd_, POLLIN, 0};
+      fds[kNotify] = {notify_ ? notify_->fd() : -1, POLLIN, 0};
       const bool output_waits = fds[2].fd >= 0;
       const int ready = ::poll(fds.data(), fds.size(), code_ && !output_waits ? 0 : -1);
       if (ready < 0 && errno != EINTR) return last_error("poll");
       if (ready < 0) continue;
-      if (fds[3].revents != 0) TRY(take_signal());
+      if (fds[kSignals].revents != 0) TRY(take_signal());
+      if (fds[kNotify].revents != 0) pass_notification_on();
       const bool moved = relay_ && relay_->advance(fds);
       if (code_ && !moved && !output_waits) return *code_;
     }
@@ -242,6 +237,11 @@ class Wait {
     return {};
   }
 
+  void pass_notification_on() {
+    const Result<bool> done = notify_->forward(::getpid());
+    if (!done.ok()) log::warning(done.error().message());
+  }
+
   Result<void> take_signal() {
     struct signalfd_siginfo info {};
     if (::read(signal_fd_, &info, sizeof info) != sizeof info) return {};
@@ -252,6 +252,7 @@ class Wait {
     if (code_ && ends_us(signal)) given_up_ = true;
     // It may have ended already; then there is nothing to tell it.
     if (!code_ && is_passed_on(signal)) {
+      log::debug("forwarding signal ", signal, " to ", pid_);
       [[maybe_unused]] const Result<void> sent = sys::pidfd_send_signal(pidfd_.get(), signal);
     }
     return {};
@@ -260,6 +261,7 @@ class Wait {
   pid_t pid_;
   UniqueFd pidfd_;
   int signal_fd_;
+  std::optional<NotifyProxy>& notify_;
   std::optional<ConsoleRelay> relay_;
   std::optional<int> code_;
   bool given_up_ = false;
@@ -298,11 +300,13 @@ Foreground::~Foreground() {
   if (signal_fd_) ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
 }
 Foreground::Foreground(Foreground&& other) noexcept
-    : signal_fd_(std::move(other.signal_fd_)), old_mask_(other.old_mask_) {}
+    : signal_fd_(std::move(other.signal_fd_)),
+      old_mask_(other.old_mask_),
+      notify_(std::move(other.notify_)) {}
 
 Result<int> Foreground::wait_and_forward(pid_t pid, UniqueFd console_master) {
   UniqueFd pidfd = TRY(sys::pidfd_open(pid));
-  return Wait(pid, std::move(pidfd), signal_fd_.get(), std::move(console_master)).run();
+  return Wait(pid, std::move(pidfd), signal_fd_.get(), std::move(console_master), notify_).run();
 }
 
 }  // namespace sysbox::runc

@@ -6,8 +6,11 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include <optional>
+
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "runc-ext/container/notify_socket.h"
 
 namespace sysbox::runc {
 
@@ -27,6 +30,9 @@ class Foreground {
   Foreground(Foreground&& other) noexcept;
   Foreground& operator=(Foreground&&) = delete;
 
+  // Also passes on what the container tells its service manager, who watches us.
+  void forward_notifications(std::optional<NotifyProxy> notify) { notify_ = std::move(notify); }
+
   // Waits for the process `pid`, a child of ours or one that we adopt, and reaps every other
   // child meanwhile. Its exit status, or 128 + the signal that killed it.
   // With a console master, our standard input and output are relayed; if they are a terminal it
@@ -39,6 +45,7 @@ class Foreground {
 
   UniqueFd signal_fd_;
   sigset_t old_mask_;
+  std::optional<NotifyProxy> notify_;
 };
 
 }  // namespace sysbox::runc

@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "common/log.h"
 #include "common/syscalls.h"
 #include "common/unique_fd.h"
 #include "runc-ext/container/foreground.h"
@@ -21,6 +22,7 @@ constexpr std::size_t kKeptOutputBytes = 4096;
 // What the hook's process needs, made before the fork.
 struct HookProgram {
   std::string path;
+  std::string directory;
   std::vector<char*> argv;
   std::vector<char*> envp;
   UniqueFd standard_input;
@@ -49,6 +51,10 @@ Result<UniqueFd> state_as_file(const OciState& state) {
   ::setpgid(0, 0);  // so that a timeout takes the hook's children along
   reset_signals();
   constexpr int kFailureFd = STDERR_FILENO + 1;
+  // The specification promises no working directory, and the container's root may not be allowed
+  // to reach this one: better to run the hook elsewhere than not at all.
+  [[maybe_unused]] const int moved =
+      program.directory.empty() ? 0 : ::chdir(program.directory.c_str());
   if (::dup2(program.standard_input.get(), STDIN_FILENO) >= 0 &&
       ::dup2(program.output.get(), STDOUT_FILENO) >= 0 &&
       ::dup2(program.output.get(), STDERR_FILENO) >= 0 &&
@@ -117,14 +123,15 @@ Result<void> judge(int status, const std::string& output) {
   return Error(EIO, line.empty() ? what : join(what, ": ", line));
 }
 
-Result<void> run_hook(const OciHook& hook, const OciState& state) {
+Result<void> run_hook(const OciHook& hook, const OciState& state, const HookPlace& place) {
   std::vector<std::string> args = hook.args.empty() ? std::vector{hook.path} : hook.args;
-  std::vector<std::string> env = hook.env;
+  std::vector<std::string> env = hook.env.empty() ? place.default_env : hook.env;
   auto [output, output_writer] = TRY(sys::pipe());
   auto [failure, failure_writer] = TRY(sys::pipe());
   if (::fcntl(output.get(), F_SETFL, O_NONBLOCK) != 0) return last_error("fcntl");
   UniqueFd standard_input = TRY(state_as_file(state));
   HookProgram program{hook.path,
+                      place.directory,
                       pointers_to(args),
                       pointers_to(env),
                       std::move(standard_input),
@@ -158,23 +165,32 @@ Result<void> run_hook(const OciHook& hook, const OciState& state) {
 }
 
 std::string name_of(const std::vector<OciHook>& hooks, std::size_t index, const char* kind) {
-  return join("error running ", kind, " hook #", index, " (", hooks[index].path, ")");
+  return join("error running ", kind, " hook #", index, ": ", hooks[index].path);
 }
 
 }  // namespace
 
-Result<void> run_hooks(const std::vector<OciHook>& hooks, const OciState& state, const char* kind) {
+HookPlace place_in_bundle(const std::string& bundle) {
+  HookPlace place;
+  place.directory = bundle;
+  for (char** entry = ::environ; *entry != nullptr; ++entry) place.default_env.emplace_back(*entry);
+  return place;
+}
+
+Result<void> run_hooks(const std::vector<OciHook>& hooks, const OciState& state, const char* kind,
+                       const HookPlace& place) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    TRY(run_hook(hooks[i], state).in(name_of(hooks, i, kind)));
+    log::debug("running ", kind, " hook #", i, ": ", hooks[i].path);
+    TRY(run_hook(hooks[i], state, place).in(name_of(hooks, i, kind)));
   }
   return {};
 }
 
 std::vector<Error> run_all_hooks(const std::vector<OciHook>& hooks, const OciState& state,
-                                 const char* kind) {
+                                 const char* kind, const HookPlace& place) {
   std::vector<Error> failed;
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    Result<void> done = run_hook(hooks[i], state).in(name_of(hooks, i, kind));
+    Result<void> done = run_hook(hooks[i], state, place).in(name_of(hooks, i, kind));
     if (!done.ok()) failed.push_back(std::move(done).error());
   }
   return failed;

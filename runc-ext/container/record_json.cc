@@ -12,7 +12,9 @@ using nlohmann::json;
 
 // Raised when an older sysbox-runc could misread what a newer one writes. New members with a
 // sensible default when absent do not need it.
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+// Format 1 had a few members of the process by themselves.
+constexpr int kFormatWithoutProcess = 1;
 
 json to_json(const IdMap& map) {
   json lines = json::array();
@@ -54,46 +56,7 @@ Result<CgroupState> parse_cgroup_state(const json& object, const std::string& pa
   return cgroup;
 }
 
-json to_json(const OciUser& user) {
-  json object = {{"uid", user.uid}, {"gid", user.gid}, {"additionalGids", user.additional_gids}};
-  if (user.umask) object["umask"] = *user.umask;
-  return object;
-}
-
-Result<OciUser> parse_user(const json& object, const std::string& path) {
-  OciUser user;
-  JsonFields in(object, path);
-  in.optional("uid", user.uid);
-  in.optional("gid", user.gid);
-  in.optional("umask", user.umask);
-  in.optional("additionalGids", user.additional_gids);
-  TRY(std::move(in).finish());
-  return user;
-}
-
-json to_json(const std::vector<OciRlimit>& rlimits) {
-  json list = json::array();
-  for (const OciRlimit& limit : rlimits) {
-    list.push_back({{"type", limit.name},
-                    {"resource", limit.resource},
-                    {"soft", limit.soft},
-                    {"hard", limit.hard}});
-  }
-  return list;
-}
-
-Result<OciRlimit> parse_rlimit(const json& object, const std::string& path) {
-  OciRlimit limit;
-  JsonFields in(object, path);
-  in.required("type", limit.name);
-  in.required("resource", limit.resource);
-  in.required("soft", limit.soft);
-  in.required("hard", limit.hard);
-  TRY(std::move(in).finish());
-  return limit;
-}
-
-// Hooks and seccomp are written as config.json has them, and read by its own parsers.
+// Process, hooks and seccomp are written as config.json has them, and read by its own parsers.
 json to_json(const std::vector<OciHook>& hooks) {
   json list = json::array();
   for (const OciHook& hook : hooks) {
@@ -129,16 +92,25 @@ json to_json(const OciSeccomp& seccomp) {
   return object;
 }
 
-Result<void> check_format(const json& document) {
+Result<int> format_of(const json& document) {
   int format = 0;
   JsonFields in(document, "");
   in.required("version", format);
   TRY(std::move(in).finish());
+  if (format < kFormatWithoutProcess) return Error(EINVAL, "version: is below 1");
   if (format > kFormat) {
     return Error(ENOTSUP, join("written by a newer sysbox-runc (format ", format,
                                ", this one reads up to ", kFormat, ")"));
   }
-  return {};
+  return format;
+}
+
+Result<OciProcess> process_of_format_1(const json& document) {
+  json process = {{"args", {"?"}}};
+  for (const char* member : {"user", "rlimits", "noNewPrivileges", "env", "cwd"}) {
+    if (document.contains(member)) process[member] = document[member];
+  }
+  return parse_process(process, "");
 }
 
 }  // namespace
@@ -160,20 +132,17 @@ std::string record_text(const ContainerRecord& record) {
       {"sharesPidNamespace", record.shares_pid_namespace},
       {"rangesRegistered", record.ranges_registered},
       {"emulationRegistered", record.emulation_registered},
-      {"user", to_json(record.user)},
-      {"rlimits", to_json(record.rlimits)},
-      {"noNewPrivileges", record.no_new_privileges},
-      {"env", record.env},
-      {"cwd", record.cwd},
+      {"process", process_json(record.process)},
       {"hooks", {{"poststart", to_json(record.poststart)}, {"poststop", to_json(record.poststop)}}},
   };
   if (record.seccomp) document["seccomp"] = to_json(*record.seccomp);
+  if (record.personality) document["personality"] = *record.personality;
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 Result<ContainerRecord> parse_record(std::string_view text) {
   const json document = TRY(parse_json(text));
-  TRY(check_format(document));
+  const int format = TRY(format_of(document));
   ContainerRecord record;
   OciHooks hooks;
   JsonFields in(document, "");
@@ -191,12 +160,13 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   in.optional("sharesPidNamespace", record.shares_pid_namespace);
   in.optional("rangesRegistered", record.ranges_registered);
   in.optional("emulationRegistered", record.emulation_registered);
-  in.optional_object("user", record.user, parse_user);
-  in.optional_array("rlimits", record.rlimits, parse_rlimit);
+  if (format == kFormatWithoutProcess) {
+    record.process = TRY(process_of_format_1(document));
+  } else {
+    in.optional_object("process", record.process, parse_process);
+  }
   in.optional_object("seccomp", record.seccomp, parse_seccomp);
-  in.optional("noNewPrivileges", record.no_new_privileges);
-  in.optional("env", record.env);
-  in.optional("cwd", record.cwd);
+  in.optional("personality", record.personality);
   in.optional_object("hooks", hooks, parse_hooks);
   TRY(std::move(in).finish());
   record.poststart = std::move(hooks.poststart);

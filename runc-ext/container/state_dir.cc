@@ -68,6 +68,23 @@ Result<std::vector<std::string>> names_in(int directory_fd) {
   return names;
 }
 
+// All that is ours in the directory: files, and directories of files (that of the notify socket).
+Result<void> remove_content(int directory_fd) {
+  for (const std::string& name : TRY(names_in(directory_fd))) {
+    Result<void> removed = sys::unlinkat(directory_fd, name);
+    if (!removed.ok() && removed.error().code() == EISDIR) {
+      const UniqueFd inner =
+          TRY(sys::openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+      for (const std::string& file : TRY(names_in(inner.get()))) {
+        TRY(sys::unlinkat(inner.get(), file));
+      }
+      removed = sys::unlinkat(directory_fd, name, AT_REMOVEDIR);
+    }
+    if (!removed.ok() && removed.error().code() != ENOENT) return removed;
+  }
+  return {};
+}
+
 // The pid that holds the flock of this file, or 0: /proc/locks has lines such as
 // "1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF" (proc_locks(5)).
 pid_t lock_holder(int fd) {
@@ -224,10 +241,7 @@ Result<void> StateDir::remove_exec_fifo() const {
 }
 
 Result<void> StateDir::remove() const {
-  for (const std::string& name : TRY(names_in(directory_.get()))) {
-    const Result<void> removed = sys::unlinkat(directory_.get(), name);
-    if (!removed.ok() && removed.error().code() != ENOENT) return removed.error();
-  }
+  TRY(remove_content(directory_.get()));
   const UniqueFd parent = TRY(sys::open(root_, O_PATH | O_DIRECTORY));
   const Result<void> removed = sys::unlinkat(parent.get(), id_, AT_REMOVEDIR);
   if (!removed.ok() && removed.error().code() != ENOENT) return removed.error();

@@ -37,12 +37,9 @@ struct ContainerRecord {
   bool ranges_registered = false;     // with sysbox-mgr
   bool emulation_registered = false;  // with sysbox-fs
   // For `exec`: what the container's own process was given.
-  OciUser user;
-  std::vector<OciRlimit> rlimits;
+  OciProcess process;
   std::optional<OciSeccomp> seccomp;
-  bool no_new_privileges = false;
-  std::vector<std::string> env;
-  std::string cwd;
+  std::optional<unsigned long> personality;
   std::vector<OciHook> poststart;
   std::vector<OciHook> poststop;
 };
@@ -79,6 +76,8 @@ class StateDir {
   Result<void> remove() const;
 
   const std::string& id() const { return id_; }
+  std::string path() const { return root_ + "/" + id_; }
+  int fd() const { return directory_.get(); }
 
  private:
   StateDir(std::string root, std::string id, UniqueFd directory)

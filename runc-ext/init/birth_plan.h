@@ -34,9 +34,10 @@ struct BirthPlan {
   CgroupHost cgroup_host;
   CgroupState cgroup;
   CgroupEntrance cgroup_entrance;
-  OciState state;      // for the hooks that run inside
-  UniqueFd exec_fifo;  // O_PATH; the FIFO that holds init back
-  int lock_fd = -1;    // the container's lock: a child that kept it open would hold it
+  OciState state;                     // for the hooks that run inside
+  UniqueFd exec_fifo;                 // O_PATH; the FIFO that holds init back
+  std::optional<UniqueFd> host_proc;  // for security_label.h
+  int lock_fd = -1;  // the container's lock: a child that kept it open would hold it
   int preserve_fds = 0;
   bool new_keyring = true;
 };

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/container_init.h"
 #include "runc-ext/init/filesystem_identity.h"
@@ -194,6 +195,7 @@ Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent
 
 Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to_parent) {
   auto [to_init, init_to_helper] = TRY(Channel::make_pair());
+  log::debug("nsexec container setup: namespaces and mounts of '", plan.id, "'");
   TRY(own_mount_namespace());
   TRY(join_before_clone(plan));
   const pid_t init =

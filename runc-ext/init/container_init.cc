@@ -8,6 +8,7 @@
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 #include "runc-ext/container/hooks.h"
+#include "runc-ext/container/state_dir.h"
 #include "runc-ext/init/foreign_namespaces.h"
 #include "runc-ext/init/free_mounts.h"
 #include "runc-ext/init/kernel_filesystems.h"
@@ -73,10 +74,19 @@ Result<void> set_root_propagation(const OciSpec& spec) {
   return apply_attributes(root.get(), words);
 }
 
-Result<void> run_inner_hooks(const std::vector<OciHook>& hooks, const BirthPlan& plan,
-                             const char* kind) {
+// Hooks that run in the container see the pid that the process has in there.
+OciState inner_state(const BirthPlan& plan, ContainerStatus status) {
+  OciState state = plan.state;
+  state.status = status_name(status);
+  state.pid = ::getpid();
+  return state;
+}
+
+Result<void> run_create_container_hooks(const BirthPlan& plan) {
+  const std::vector<OciHook>& hooks = plan.spec.hooks.create_container;
   if (hooks.empty()) return {};
-  return run_hooks(hooks, plan.state, kind);
+  const HookPlace place{plan.spec.root_path, {}};
+  return run_hooks(hooks, inner_state(plan, ContainerStatus::kCreating), "createContainer", place);
 }
 
 // Mountinfo lists mounts in the order in which they were made, and a copy of the tree makes them in
@@ -124,7 +134,7 @@ Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
                                                                            : BornInLeaf::kNo));
   TRY(become_container_root());
   TRY(helper.expect(Step::kHooks, "the mount helper"));
-  TRY(run_inner_hooks(plan.spec.hooks.create_container, plan, "createContainer"));
+  TRY(run_create_container_hooks(plan));
   TRY(helper.send(Step::kGo));
   StepMessage mounts = TRY(helper.expect(Step::kMounts, "the mount helper"));
   // pivot_root moved our root directory along; the old working directory is still the host's.
@@ -167,13 +177,28 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd
   TRY(enter_time_namespace(plan));
   TRY(enter_working_directory(process.cwd));
   const std::string program = TRY(find_program(process));
-  const ProgramSetup setup{process, plan.spec.linux_part.seccomp, plan.open_doors,
+  const std::vector<std::string> environment = program_environment(process);
+  const ProgramSetup setup{process,
+                           environment,
+                           plan.spec.linux_part.seccomp,
+                           plan.open_doors,
+                           plan.spec.linux_part.personality,
+                           plan.host_proc,
                            plan.preserve_fds};
+  TRY(close_other_descriptors(plan.preserve_fds,
+                              {parent.fd(), plan.exec_fifo.get(),
+                               plan.host_proc ? plan.host_proc->get() : -1, log::output_fd()}));
   TRY(take_identity(setup, parent));
+  log::debug("init: closing the pipe to signal completion, waiting to be started");
   TRY(parent.send(Step::kReady));
   parent.close();
+  // From here on the program's own standard error is what reaches somebody.
+  log::reset_output();
   TRY(wait_for_start(plan.exec_fifo.get()));
-  TRY(run_inner_hooks(plan.spec.hooks.start_container, plan, "startContainer"));
+  if (!plan.spec.hooks.start_container.empty()) {
+    TRY(run_hooks(plan.spec.hooks.start_container, inner_state(plan, ContainerStatus::kCreated),
+                  "startContainer", HookPlace{"", environment}));
+  }
   return run_program(program, setup);
 }
 
@@ -182,13 +207,16 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd
 void run_container_init(const BirthPlan& plan, Channel& helper, Channel& parent) {
   // Nobody inside may look into this process while it still holds what is the host's.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  log::debug("child process in init(): the first of container '", plan.id, "'");
   Result<UniqueFd> joined = join_the_container(plan, helper);
   Result<void> done = joined.ok() ? parent.send(Step::kPrepared) : joined.error();
   if (done.ok()) done = become_the_program(plan, parent, std::move(joined).value());
   if (parent.fd() >= 0) {
     parent.send_failure(done.error());
   } else {
-    log::error("container init: ", done.error().message());
+    // Nothing can be done about a standard error that cannot be written.
+    [[maybe_unused]] const Result<void> told =
+        sys::write_all(STDERR_FILENO, done.error().message() + "\n");
   }
   ::_exit(kProgramMissing);
 }

@@ -7,9 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/init/run_program.h"
+#include "runc-ext/init/scheduling.h"
 #include "runc-ext/init/terminal.h"
 
 namespace sysbox::runc {
@@ -30,15 +32,19 @@ Result<void> enter_namespaces(int init_pidfd) {
 
 Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
+  log::debug("child process in init(): an exec into container '", plan.id, "'");
   if (::setsid() < 0 && errno != EPERM) return last_error("setsid");
   TRY(join_session_keyring(plan.id));
   TRY(set_up_terminal(plan.process, ConsoleNode::kKeep, parent));
   TRY(enter_working_directory(plan.process.cwd));
   const std::string program = TRY(find_program(plan.process));
-  const ProgramSetup setup{plan.process, plan.seccomp, plan.open_doors, plan.preserve_fds};
+  const std::vector<std::string> environment = program_environment(plan.process);
+  const ProgramSetup setup{plan.process,     environment,    plan.seccomp,     plan.open_doors,
+                           plan.personality, plan.host_proc, plan.preserve_fds};
   TRY(take_identity(setup, parent));
   TRY(parent.send(Step::kReady));
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
+  log::debug("setns_init: about to exec '", program, "'");
   return run_program(program, setup);
 }
 
@@ -48,7 +54,17 @@ Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
   ::_exit(kProgramMissing);
 }
 
+// Before anything enters a cgroup: a container's may allow none of these CPUs. Debug lines name
+// nsexec, the step of runc that people look for in its log.
+Result<void> take_initial_affinity(const OciCpuAffinity& affinity) {
+  if (affinity.initial.empty()) return {};
+  TRY(apply_cpu_affinity(0, affinity.initial));
+  log::debug("nsexec[", ::getpid(), "]: affinity: ", cpu_mask_text(affinity.initial));
+  return {};
+}
+
 Result<void> run_joiner(const JoinPlan& plan, Channel& parent, Channel& process_to_parent) {
+  log::debug("nsexec container setup: joining container '", plan.id, "'");
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
                                                                            : BornInLeaf::kNo));
   // Nobody inside may look into this process while it still holds what is the host's.
@@ -69,6 +85,7 @@ Result<void> run_joiner(const JoinPlan& plan, Channel& parent, Channel& process_
 }  // namespace
 
 Result<Joining> start_joining(const JoinPlan& plan) {
+  TRY(take_initial_affinity(plan.process.exec_cpu_affinity));
   auto [to_joiner, joiner_to_parent] = TRY(Channel::make_pair());
   auto [to_process, process_to_parent] = TRY(Channel::make_pair());
   struct clone_args args {};

@@ -17,9 +17,11 @@ struct JoinPlan {
   OciProcess process;
   std::optional<OciSeccomp> seccomp;
   std::vector<std::string> open_doors;
+  std::optional<unsigned long> personality;
   std::string id;
   UniqueFd init_pidfd;
   CgroupEntrance cgroup_entrance;
+  std::optional<UniqueFd> host_proc;  // for security_label.h
   int preserve_fds = 0;
 };
 

@@ -116,7 +116,8 @@ Result<void> take_capabilities(const OciCapabilities& capabilities) {
     if ((capabilities.ambient >> static_cast<unsigned>(i) & 1U) == 0) continue;
     // Needs the capability in the permitted and inheritable sets; runc warns alike.
     if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) != 0) {
-      log::warning("process.capabilities.ambient: capability ", i, " is not permitted, ignoring");
+      log::warning("can't raise ambient capability ", capability_name(i), ": ", errno_text(errno),
+                   " (it is not permitted or not inheritable), ignoring");
     }
   }
   return {};

@@ -1,5 +1,7 @@
 #include "runc-ext/init/terminal.h"
 
+#include <unistd.h>
+
 #include <array>
 
 #include "common/root_dir.h"
@@ -24,6 +26,10 @@ Result<void> set_up_terminal(const OciProcess& process, ConsoleNode node, Channe
   if (!process.terminal) return {};
   const Console console = TRY(open_console("/dev/pts/ptmx"));
   if (process.console_size) TRY(set_console_size(console.slave.get(), *process.console_size));
+  // As login(1) does: a user who is not root must be able to open its own terminal by name.
+  if (::fchown(console.slave.get(), process.user.uid, static_cast<gid_t>(-1)) != 0) {
+    return last_error("give the terminal to user ", process.user.uid);
+  }
   if (node == ConsoleNode::kReplace) TRY(bind_dev_console(console.slave.get()));
   const std::array fds = {console.master.get()};
   TRY(parent.send(Step::kConsole, 0, fds));

@@ -1,6 +1,7 @@
 #include "runc-ext/oci/linux.h"
 
 #include <sched.h>
+#include <sys/personality.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <array>
 
 #include "common/json_fields.h"
+#include "common/log.h"
 #include "common/root_dir.h"
 #include "runc-ext/oci/checks.h"
 #include "runc-ext/oci/id_map.h"
@@ -191,15 +193,20 @@ void read_paths(JsonFields& in, std::string_view name, std::vector<std::string>&
   }
 }
 
-// "LINUX" is what every process has anyway.
-void refuse_personality(JsonFields& in) {
-  const nlohmann::json* personality = in.find("personality");
-  if (personality == nullptr) return;
-  if (personality->is_object() && personality->value("domain", nlohmann::json()) == "LINUX" &&
-      !personality->contains("flags")) {
-    return;
+Result<unsigned long> parse_personality(const nlohmann::json& personality,
+                                        const std::string& path) {
+  std::string domain;
+  std::vector<std::string> flags;
+  JsonFields in(personality, path);
+  in.required("domain", domain);
+  if (domain != "LINUX" && domain != "LINUX32") {
+    in.fail(in.path_of("domain"), join("'", domain, "' is neither LINUX nor LINUX32"));
   }
-  refuse(in, "personality", "start the program with setarch(8) instead");
+  in.optional("flags", flags);
+  TRY(std::move(in).finish());
+  // The specification has the member, but no value for it yet.
+  if (!flags.empty()) log::warning(path, ".flags: '", flags[0], "' is not known, ignoring");
+  return static_cast<unsigned long>(domain == "LINUX" ? PER_LINUX : PER_LINUX32);
 }
 
 }  // namespace
@@ -248,7 +255,7 @@ Result<OciLinux> parse_linux(const nlohmann::json& linux_part, const std::string
   require_one_of(in, "rootfsPropagation", out.rootfs_propagation, kPropagations,
                  "a kind of mount propagation");
   in.optional("mountLabel", out.mount_label);
-  refuse_personality(in);
+  in.optional_object("personality", out.personality, parse_personality);
   bool has_intel_rdt = false;
   in.optional_object("intelRdt", has_intel_rdt, parse_intel_rdt);
   refuse(in, "netDevices", "move network devices in from a hook");

@@ -66,6 +66,7 @@ struct OciLinux {
   std::vector<std::string> readonly_paths;
   std::string rootfs_propagation;  // "", "private", "rslave" …
   std::string mount_label;
+  std::optional<unsigned long> personality;  // PER_* of sys/personality.h
 
   const OciNamespace* find_namespace(NamespaceType type) const;
 };

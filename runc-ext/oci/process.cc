@@ -160,9 +160,9 @@ Result<OciProcess> parse_process(const nlohmann::json& process, const std::strin
   }
   in.optional("apparmorProfile", out.apparmor_profile);
   in.optional("selinuxLabel", out.selinux_label);
-  refuse(in, "scheduler", "start the program with chrt(1) instead");
-  refuse(in, "ioPriority", "start the program with ionice(1) instead");
-  refuse(in, "execCPUAffinity", "use linux.resources.cpu.cpus instead");
+  in.optional_object("scheduler", out.scheduler, parse_scheduler);
+  in.optional_object("ioPriority", out.io_priority, parse_io_priority);
+  in.optional_object("execCPUAffinity", out.exec_cpu_affinity, parse_cpu_affinity);
   TRY(std::move(in).finish());
   return out;
 }
@@ -176,6 +176,16 @@ std::optional<int> capability_number(const std::string& name) {
   cap_value_t number = -1;
   if (cap_from_name(name.c_str(), &number) != 0 || number < 0 || number > 63) return std::nullopt;
   return number;
+}
+
+std::string capability_name(int number) {
+  char* known = ::cap_to_name(number);
+  std::string name = known != nullptr ? known : "";
+  ::cap_free(known);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  // Without a name libcap gives the number.
+  return capability_number(name) == number ? name : "";
 }
 
 int kernel_capability_count() { return static_cast<int>(cap_max_bits()); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "runc-ext/oci/scheduling.h"
 
 namespace sysbox::runc {
 
@@ -21,6 +22,7 @@ struct OciCapabilities {
   std::uint64_t permitted = 0;
   std::uint64_t inheritable = 0;
   std::uint64_t ambient = 0;
+  bool operator==(const OciCapabilities&) const = default;
 };
 
 struct OciRlimit {
@@ -55,13 +57,20 @@ struct OciProcess {
   std::optional<int> oom_score_adj;
   std::string apparmor_profile;
   std::string selinux_label;
+  std::optional<OciScheduler> scheduler;
+  std::optional<OciIoPriority> io_priority;
+  OciCpuAffinity exec_cpu_affinity;
 };
 
 // `path` names the object in errors: "process" in config.json, "" for `exec --process FILE`.
 Result<OciProcess> parse_process(const nlohmann::json& process, const std::string& path);
+// The inverse: what parse_process() reads the same process from.
+nlohmann::json process_json(const OciProcess& process);
 
 // The capability's number; nothing if the name ("CAP_CHOWN") is unknown to this build.
 std::optional<int> capability_number(const std::string& name);
+// "CAP_CHOWN"; "" of a number that this build has no name for.
+std::string capability_name(int number);
 // The number of capabilities that the running kernel knows (/proc/sys/kernel/cap_last_cap + 1).
 int kernel_capability_count();
 

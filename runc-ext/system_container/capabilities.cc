@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "runc-ext/system_container/convert.h"
 #include "runc-ext/system_container/steps.h"
@@ -21,6 +22,12 @@ constexpr std::uint64_t kOfEveryEngine =
     set_of({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_NET_BIND_SERVICE,
             CAP_SETGID, CAP_SETPCAP, CAP_SETUID});
 constexpr std::uint64_t kOfRuncSpec = set_of({CAP_AUDIT_WRITE, CAP_KILL, CAP_NET_BIND_SERVICE});
+
+// The AppArmor profiles that engines confine every container with, unless told otherwise. They
+// forbid mount; what they protect is protected by the user namespace. A user's own stays.
+constexpr std::array<std::string_view, 6> kEnginesProfiles = {
+    "buildkit-default", "containers-default", "cri-containerd.apparmor.d",
+    "crio-default",     "docker-default",     "nerdctl-default"};
 
 // Fewer capabilities than by default, or ambient ones, are somebody's choice.
 bool is_chosen(const OciCapabilities& sets) {
@@ -46,8 +53,12 @@ void grant_capabilities(OciProcess& process, Choice honor) {
   process.capabilities = system_container_capabilities(process.user.uid);
 }
 
-// An engine's profile (docker-default) forbids mount; what it protects is protected by the user
-// namespace.
-void drop_apparmor_profile(OciProcess& process) { process.apparmor_profile.clear(); }
+void drop_apparmor_profile(OciProcess& process) {
+  const bool of_an_engine =
+      std::any_of(kEnginesProfiles.begin(), kEnginesProfiles.end(), [&](std::string_view name) {
+        return process.apparmor_profile.starts_with(name);  // Podman's has its version behind it
+      });
+  if (of_an_engine) process.apparmor_profile.clear();
+}
 
 }  // namespace sysbox::runc

@@ -36,6 +36,20 @@ TEST(ProcessStatus, WithoutIdsIsRefused) {
   EXPECT_FALSE(parse_process_status("Uid:\t1\t2\nGid:\t1\t2\t3\t4\n").ok());
 }
 
+TEST(ProcessStat, FindsTheStartTimeWhateverTheProgramIsCalled) {
+  const ProcessStat stat =
+      parse_process_stat("12 (a) b) 3 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 9")
+          .value();
+  EXPECT_EQ(stat.state, 'S');
+  EXPECT_EQ(stat.start_time, 4711U);
+}
+
+TEST(ProcessStat, ThatIsCutOffIsRefused) {
+  for (const char* text : {"", "12 (a", "12 (a)", "12 (a) ", "12 (a) S", "12 (a) S 1 2"}) {
+    EXPECT_FALSE(parse_process_stat(text).ok()) << text;
+  }
+}
+
 TEST(CgroupMembership, NamesEachHierarchy) {
   const CgroupMembership membership =
       parse_cgroup_membership("4:memory:/a:b\n9:name=systemd:/\n0::/x\n").value();

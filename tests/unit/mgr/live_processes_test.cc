@@ -14,14 +14,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Not;
 
-TEST(LiveProcesses, FindsTheStartTimeWhateverTheProgramIsCalled) {
-  EXPECT_EQ(
-      parse_start_time("12 (a) b) 3 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 9"),
-      4711U);
-  EXPECT_EQ(parse_start_time("12 (a) S 1 2"), std::nullopt);
-  EXPECT_EQ(parse_start_time(""), std::nullopt);
-}
-
 TEST(LiveProcesses, GathersMapsOfOtherNamespaces) {
   const ScratchDirectory proc;
   const std::string own = "0 0 4294967295\n";

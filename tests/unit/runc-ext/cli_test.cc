@@ -161,9 +161,9 @@ TEST(CommandLine, TellsItsVersionAsRuncDoes) {
   for (const char* flag : {"--version", "-v"}) {
     const Outcome outcome = run({flag});
     EXPECT_EQ(outcome.code, 0);
-    EXPECT_THAT(
-        outcome.out,
-        MatchesRegex("sysbox-runc version [0-9.]+\nspec: 1\\.2\\.1\nlibseccomp: [0-9.]+\n"));
+    EXPECT_THAT(outcome.out,
+                MatchesRegex("sysbox-runc version [0-9.]+\ncommit: [0-9a-z]+\nspec: 1\\.2\\.1\n"
+                             "libseccomp: [0-9.]+\n"));
   }
 }
 
@@ -172,7 +172,7 @@ TEST(CommandLine, ListsItsCommandsOnHelp) {
        std::vector<std::vector<std::string>>{{"--help"}, {"-h"}, {}}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.code, 0);
-    EXPECT_THAT(outcome.out, HasSubstr("  create ID"));
+    EXPECT_THAT(outcome.out, HasSubstr("   create      create a container"));
     EXPECT_THAT(outcome.out, HasSubstr("--log-format"));
   }
 }
@@ -180,7 +180,9 @@ TEST(CommandLine, ListsItsCommandsOnHelp) {
 TEST(CommandLine, ExplainsOneCommandOnHelp) {
   const Outcome outcome = run({"exec", "--help"});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.out, HasSubstr("Usage: sysbox-runc exec [FLAGS] ID COMMAND..."));
+  EXPECT_THAT(outcome.out, StartsWith("NAME:\n   sysbox-runc exec - "));
+  EXPECT_THAT(outcome.out, HasSubstr("sysbox-runc exec [command options] <container-id> "));
+  EXPECT_EQ(run({"help", "exec"}).out, outcome.out);
   EXPECT_THAT(outcome.out, HasSubstr("--additional-gids"));
 }
 
@@ -210,16 +212,22 @@ TEST_P(BadLines, GiveOneLineOnStandardErrorAndInTheLog) {
 INSTANTIATE_TEST_SUITE_P(
     CommandLine, BadLines,
     ::testing::Values(
-        BadLine{"UnknownCommand", {"frobnicate"}, 1, "unknown command 'frobnicate'"},
+        BadLine{"UnknownCommand", {"frobnicate"}, 3, "No help topic for 'frobnicate'"},
+        BadLine{"HelpOfUnknownCommand", {"frobnicate", "-h"}, 3, "No help topic for 'frobnicate'"},
+        BadLine{"Checkpoint", {"checkpoint", "--image-path", "/x", "x"}, 1, "not supported"},
+        BadLine{"Restore", {"restore", "--bundle", "/x", "x"}, 1, "not supported"},
+        BadLine{"Init", {"init"}, 1, "internal"},
         BadLine{"UnknownGlobalFlag", {"--bogus", "list"}, 1, "unknown flag '--bogus'"},
         BadLine{"UnknownFlag", {"create", "--bogus", "x"}, 1, "unknown flag '--bogus'"},
         BadLine{"UnknownFlagOfExec",
                 {"exec", "--bogus", "x", "ls"},
                 255,
                 "exec failed: unknown flag '--bogus'"},
-        BadLine{"MissingId", {"start"}, 1, "the container's id is missing"},
-        BadLine{"TooMany", {"state", "a", "b"}, 1, "unexpected argument 'b'"},
-        BadLine{"Rootless", {"--rootless=true", "list"}, 1, "--rootless=true is not supported"},
+        BadLine{"MissingId", {"start"}, 1, "\"start\" requires exactly 1 argument(s), not 0"},
+        BadLine{
+            "TooMany", {"state", "a", "b"}, 1, "\"state\" requires exactly 1 argument(s), not 2"},
+        BadLine{"TooFew", {"exec"}, 255, "\"exec\" requires a minimum of 1 argument(s)"},
+        BadLine{"Rootless", {"--rootless=maybe", "list"}, 1, "'maybe' is not true, false"},
         BadLine{"HostRoot", {"--root", "/", "list"}, 1, "--root must not be empty or /"},
         BadLine{"EmptyRoot", {"--root=", "list"}, 1, "--root must not be empty or /"},
         BadLine{"StateOfNobody", {"state", "x"}, 1, "does not exist"},
@@ -234,8 +242,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"NoBundle", {"create", "--bundle", "/does/not/exist", "x"}, 1, "/does/not/exist"},
         BadLine{"NoDescriptor", {"run", "--preserve-fds", "1", "x"}, 1, "descriptor 3 is not open"},
         BadLine{"NegativeDescriptors", {"run", "--preserve-fds=-1", "x"}, 1, "--preserve-fds"},
-        BadLine{
-            "ExecCgroup", {"exec", "--cgroup", "a", "x", "ls"}, 255, "--cgroup is not supported"},
+        BadLine{"ExecCgroupOutside",
+                {"exec", "--cgroup", "a/../..", "x", "ls"},
+                255,
+                "a/../.. is not a sub cgroup path"},
+        BadLine{"ExecCgroupWithoutController",
+                {"exec", "--cgroup", "cpu:a", "--cgroup", "b", "x", "ls"},
+                255,
+                "b (missing <controller>: prefix)"},
+        BadLine{"ExecCgroupTwice",
+                {"exec", "--cgroup", "cpu,pids:a", "--cgroup", "cpu:b", "x", "ls"},
+                255,
+                "controller cpu specified multiple times"},
         BadLine{"UpdateBadFlag", {"update", "--memory", "x", "y"}, 1, "invalid value for memory"}),
     [](const auto& row) { return row.param.name; });
 
@@ -295,6 +313,8 @@ void leave_stopped_container(const ScratchDirectory& root) {
   record.bundle = "/b";
   record.rootfs = "/b/rootfs";
   record.created = "2024-01-02T03:04:05.6Z";
+  record.process.args = {"sh"};
+  record.process.cwd = "/";
   const Result<StateDir> directory = StateDir::create(root.path(), record.id);
   ASSERT_TRUE(directory.ok());
   ASSERT_TRUE(directory.value().save(record).ok());
@@ -310,6 +330,7 @@ TEST(ListCommand, ShowsAStoppedContainer) {
   ASSERT_EQ(json.size(), 1U);
   EXPECT_EQ(json[0]["status"], "stopped");
   EXPECT_EQ(json[0]["pid"], 0);
+  EXPECT_NE(json[0]["owner"], "");
 }
 
 TEST(ListCommand, LeavesOutWhatIsDamagedAndSaysSo) {
@@ -351,8 +372,8 @@ TEST(ExecCommand, RefusesWhatItCannotRun) {
   const ScratchDirectory root;
   leave_stopped_container(root);
   const std::string id = "a-container-of-some-length";
-  EXPECT_THAT(run_at(root, {"exec", id}).err, HasSubstr("process args cannot be empty"));
-  EXPECT_THAT(run_at(root, {"exec", id, "--"}).err, HasSubstr("process args cannot be empty"));
+  EXPECT_THAT(run_at(root, {"exec", id}).err, HasSubstr("exec args cannot be empty"));
+  EXPECT_THAT(run_at(root, {"exec", id, "--"}).err, HasSubstr("exec args cannot be empty"));
   EXPECT_THAT(run_at(root, {"exec", "-u", "root", id, "ls"}).err,
               HasSubstr("'root' is not a number"));
   EXPECT_THAT(run_at(root, {"exec", "-u", "1:x", id, "ls"}).err, HasSubstr("'x' is not a number"));

@@ -90,9 +90,9 @@ TEST(Console, ReachesTheEngineWithItsName) {
   Engine engine(scratch / "s");
   const Console console = open_console().value();
   {
-    const auto socket = connect_console_socket(scratch / "s");
+    const auto socket = connect_engine_socket(scratch / "s", "console socket");
     ASSERT_TRUE(socket.ok()) << socket.error().message();
-    ASSERT_TRUE(send_console(socket.value().get(), console.master.get()).ok());
+    ASSERT_TRUE(send_named_fd(socket.value().get(), kConsoleName, console.master.get()).ok());
   }
   std::string name;
   const UniqueFd received = engine.receive(name);
@@ -112,12 +112,12 @@ TEST(ConsoleSocket, IsFoundUnderAPathTooLongForAnAddress) {
   std::filesystem::current_path(deep);
   Engine engine("s");
   std::filesystem::current_path(before);
-  const auto socket = connect_console_socket(deep + "/s");
+  const auto socket = connect_engine_socket(deep + "/s", "console socket");
   EXPECT_TRUE(socket.ok()) << socket.error().message();
 }
 
 TEST(ConsoleSocket, ThatIsMissingIsNamed) {
-  const auto socket = connect_console_socket("/does/not/exist.sock");
+  const auto socket = connect_engine_socket("/does/not/exist.sock", "console socket");
   ASSERT_FALSE(socket.ok());
   EXPECT_EQ(socket.error().code(), ENOENT);
   EXPECT_THAT(socket.error().message(), HasSubstr("console socket '/does/not/exist.sock'"));
@@ -126,7 +126,7 @@ TEST(ConsoleSocket, ThatIsMissingIsNamed) {
 TEST(ConsoleSocket, WithoutAListenerIsRefused) {
   const ScratchDirectory scratch;
   { Engine gone(scratch / "s"); }
-  EXPECT_EQ(connect_console_socket(scratch / "s").error().code(), ECONNREFUSED);
+  EXPECT_EQ(connect_engine_socket(scratch / "s", "console socket").error().code(), ECONNREFUSED);
 }
 
 TEST(Console, TakesTheSizeItIsGiven) {

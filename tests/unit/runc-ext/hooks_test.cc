@@ -40,7 +40,8 @@ std::string content(const std::string& path) {
 
 TEST(Hooks, GetTheStateOnStandardInput) {
   const ScratchDirectory scratch;
-  ASSERT_TRUE(run_hooks({shell("cat > " + scratch / "out")}, state(), "prestart").ok());
+  ASSERT_TRUE(
+      run_hooks({shell("cat > " + scratch / "out")}, state(), "prestart", HookPlace{}).ok());
   EXPECT_EQ(content(scratch / "out"), state_for_hooks(state()));
 }
 
@@ -49,7 +50,7 @@ TEST(Hooks, GetExactlyTheirOwnEnvironmentAndArguments) {
   ::setenv("SYSBOX_LEAK", "1", 1);
   OciHook hook{"/usr/bin/env", {"any", "sh", "-c", "env > " + scratch / "out"}, {}, {}};
   hook.env = {"A=1", "PATH=/usr/bin:/bin"};
-  ASSERT_TRUE(run_hooks({hook}, state(), "prestart").ok());
+  ASSERT_TRUE(run_hooks({hook}, state(), "prestart", HookPlace{}).ok());
   ::unsetenv("SYSBOX_LEAK");
   const std::string env = content(scratch / "out");
   EXPECT_THAT(env, HasSubstr("A=1\n"));
@@ -60,8 +61,9 @@ TEST(Hooks, InheritNoDescriptorBeyondTheStandardOnes) {
   const ScratchDirectory scratch;
   const int leak = ::open("/dev/null", O_RDONLY);  // not close-on-exec
   // The listing shell has its script's own descriptors only: ls opens one for the directory.
-  ASSERT_TRUE(
-      run_hooks({shell("exec ls /proc/self/fd > " + scratch / "out")}, state(), "prestart").ok());
+  ASSERT_TRUE(run_hooks({shell("exec ls /proc/self/fd > " + scratch / "out")}, state(), "prestart",
+                        HookPlace{})
+                  .ok());
   ::close(leak);
   EXPECT_EQ(content(scratch / "out"), "0\n1\n2\n3\n");
 }
@@ -79,7 +81,7 @@ TEST(Hooks, StartWithDefaultSignalHandling) {
   ::sigprocmask(SIG_BLOCK, &blocked, &old_mask);
   const auto done =
       run_hooks({shell("exec grep -E '^Sig(Blk|Ign):' /proc/self/status > " + scratch / "out")},
-                state(), "prestart");
+                state(), "prestart", HookPlace{});
   ::sigprocmask(SIG_SETMASK, &old_mask, nullptr);
   ::sigaction(SIGUSR1, &before, nullptr);
   ASSERT_TRUE(done.ok());
@@ -89,22 +91,23 @@ TEST(Hooks, StartWithDefaultSignalHandling) {
 TEST(Hooks, ThatIgnoreALargeStateDoNotFail) {
   OciState large = state();
   large.annotations["big"] = std::string(300000, 'x');  // more than a pipe holds
-  EXPECT_TRUE(run_hooks({shell("exit 0")}, large, "prestart").ok());
+  EXPECT_TRUE(run_hooks({shell("exit 0")}, large, "prestart", HookPlace{}).ok());
 }
 
 TEST(Hooks, ThatFailAreNamedWithTheirLastWords) {
   const auto done =
       run_hooks({shell("exit 0"), shell("echo first; echo '  why' >&2; echo; exit 3")}, state(),
-                "createRuntime");
+                "createRuntime", HookPlace{});
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().message(),
-            "error running createRuntime hook #1 (/bin/sh): exit status 3:   why");
+            "error running createRuntime hook #1: /bin/sh: exit status 3:   why");
 }
 
 TEST(Hooks, AfterOneThatFailedAreNotRun) {
   const ScratchDirectory scratch;
-  EXPECT_FALSE(
-      run_hooks({shell("exit 1"), shell("touch " + scratch / "out")}, state(), "prestart").ok());
+  EXPECT_FALSE(run_hooks({shell("exit 1"), shell("touch " + scratch / "out")}, state(), "prestart",
+                         HookPlace{})
+                   .ok());
   EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
 }
 
@@ -112,19 +115,20 @@ TEST(Hooks, AllRunEvenAfterOneThatFailed) {
   const ScratchDirectory scratch;
   const std::vector<Error> failed =
       run_all_hooks({shell("exit 1"), shell("touch " + scratch / "out"), shell("kill -9 $$")},
-                    state(), "poststop");
+                    state(), "poststop", HookPlace{});
   EXPECT_TRUE(std::filesystem::exists(scratch / "out"));
   ASSERT_THAT(failed, SizeIs(2));
-  EXPECT_THAT(failed[0].message(), EndsWith("hook #0 (/bin/sh): exit status 1"));
-  EXPECT_THAT(failed[1].message(), EndsWith("hook #2 (/bin/sh): killed by signal 9"));
+  EXPECT_THAT(failed[0].message(), EndsWith("hook #0: /bin/sh: exit status 1"));
+  EXPECT_THAT(failed[1].message(), EndsWith("hook #2: /bin/sh: killed by signal 9"));
 }
 
 TEST(Hooks, ThatCannotBeRunSayWhy) {
-  const auto missing = run_hooks({{"/does/not/exist", {}, {}, {}}}, state(), "prestart");
+  const auto missing =
+      run_hooks({{"/does/not/exist", {}, {}, {}}}, state(), "prestart", HookPlace{});
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().code(), ENOENT);
-  EXPECT_THAT(missing.error().message(), HasSubstr("(/does/not/exist): cannot be run: No such"));
-  const auto directory = run_hooks({{"/", {}, {}, {}}}, state(), "prestart");
+  EXPECT_THAT(missing.error().message(), HasSubstr("/does/not/exist: cannot be run: No such"));
+  const auto directory = run_hooks({{"/", {}, {}, {}}}, state(), "prestart", HookPlace{});
   EXPECT_EQ(directory.error().code(), EACCES);
 }
 
@@ -133,7 +137,7 @@ TEST(Hooks, ThatOutlastTheirTimeoutAreKilledWithTheirChildren) {
   OciHook hook = shell("sleep 61 & echo $! > " + scratch / "pid" + "; wait");
   hook.timeout_seconds = 1;
   const auto begin = std::chrono::steady_clock::now();
-  const auto done = run_hooks({hook}, state(), "prestart");
+  const auto done = run_hooks({hook}, state(), "prestart", HookPlace{});
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().code(), ETIMEDOUT);
@@ -152,14 +156,14 @@ TEST(Hooks, ThatOutlastTheirTimeoutAreKilledWithTheirChildren) {
 
 TEST(Hooks, ThatLeaveAChildBehindAreNotWaitedForLonger) {
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_TRUE(run_hooks({shell("sleep 5 & exit 0")}, state(), "prestart").ok());
+  EXPECT_TRUE(run_hooks({shell("sleep 5 & exit 0")}, state(), "prestart", HookPlace{}).ok());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
 }
 
 TEST(Hooks, ThatSayALotDoNotBlock) {
   const auto done =
       run_hooks({shell("head -c 1000000 /dev/zero | tr '\\0' 'x'; echo; echo end; exit 1")},
-                state(), "prestart");
+                state(), "prestart", HookPlace{});
   ASSERT_FALSE(done.ok());
   EXPECT_THAT(done.error().message(), EndsWith("exit status 1: end"));
 }
@@ -170,9 +174,9 @@ TEST(Hooks, LeakNothing) {
     return std::distance(begin(fds), end(fds));
   };
   const auto before = open_fds();
-  EXPECT_TRUE(run_hooks({shell("exit 0")}, state(), "prestart").ok());
-  EXPECT_FALSE(run_hooks({shell("exit 1")}, state(), "prestart").ok());
-  EXPECT_FALSE(run_hooks({{"/nothing", {}, {}, {}}}, state(), "prestart").ok());
+  EXPECT_TRUE(run_hooks({shell("exit 0")}, state(), "prestart", HookPlace{}).ok());
+  EXPECT_FALSE(run_hooks({shell("exit 1")}, state(), "prestart", HookPlace{}).ok());
+  EXPECT_FALSE(run_hooks({{"/nothing", {}, {}, {}}}, state(), "prestart", HookPlace{}).ok());
   EXPECT_EQ(open_fds(), before);
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);

@@ -34,8 +34,16 @@ ContainerRecord full_record() {
   record.cgroup.resources.memory.limit = 5;
   record.ranges_registered = true;
   record.emulation_registered = true;
-  record.user = {1000, 1001, 022, {4, 4294967295U}};
-  record.rlimits = {{"RLIMIT_NOFILE", 7, 1024, 18446744073709551615U}};
+  record.process.args = {"sh", "-c", ""};
+  record.process.user = {1000, 1001, 022, {4, 4294967295U}};
+  record.process.rlimits = {{"RLIMIT_NOFILE", 7, 1024, 18446744073709551615U}};
+  record.process.capabilities = OciCapabilities{0x20, 0x21, 0x400000001, 1, 0};
+  record.process.scheduler = OciScheduler{"SCHED_RR", 2, {"SCHED_FLAG_RESET_ON_FORK"}, 1, 0, 5};
+  record.process.io_priority = OciIoPriority{"IOPRIO_CLASS_IDLE", 3, 0};
+  record.process.exec_cpu_affinity = {"0-1", "1"};
+  record.process.oom_score_adj = -7;
+  record.process.selinux_label = "system_u:x";
+  record.process.console_size = OciConsoleSize{24, 80};
   record.seccomp = OciSeccomp{"SCMP_ACT_ERRNO",
                               38,
                               {"SCMP_ARCH_X86_64"},
@@ -47,9 +55,10 @@ ContainerRecord full_record() {
                                 5,
                                 {{3, 18446744073709551615U, 7, "SCMP_CMP_MASKED_EQ"}}},
                                {{"read"}, "SCMP_ACT_ALLOW", std::nullopt, {}}}};
-  record.no_new_privileges = true;
-  record.env = {"PATH=/bin", "EMPTY=", "LINES=a\nb", "=odd"};
-  record.cwd = "/home";
+  record.process.no_new_privileges = true;
+  record.process.env = {"PATH=/bin", "EMPTY=", "LINES=a\nb"};
+  record.process.cwd = "/home";
+  record.personality = 8;
   record.poststart = {{"/bin/a", {"a", "-x"}, {"K=V"}, 5}};
   record.poststop = {{"/bin/b", {}, {}, std::nullopt}};
   return record;
@@ -85,6 +94,35 @@ void expect_equal(const OciSeccomp& a, const OciSeccomp& b) {
   }
 }
 
+void expect_equal(const OciProcess& a, const OciProcess& b) {
+  EXPECT_EQ(a.args, b.args);
+  EXPECT_EQ(a.env, b.env);
+  EXPECT_EQ(a.cwd, b.cwd);
+  EXPECT_EQ(a.no_new_privileges, b.no_new_privileges);
+  EXPECT_EQ(a.user.uid, b.user.uid);
+  EXPECT_EQ(a.user.gid, b.user.gid);
+  EXPECT_EQ(a.user.umask, b.user.umask);
+  EXPECT_EQ(a.user.additional_gids, b.user.additional_gids);
+  EXPECT_EQ(a.capabilities, b.capabilities);
+  EXPECT_EQ(a.oom_score_adj, b.oom_score_adj);
+  EXPECT_EQ(a.selinux_label, b.selinux_label);
+  ASSERT_EQ(a.rlimits.size(), 1U);
+  EXPECT_EQ(a.rlimits[0].name, "RLIMIT_NOFILE");
+  EXPECT_EQ(a.rlimits[0].resource, 7);
+  EXPECT_EQ(a.rlimits[0].soft, 1024U);
+  EXPECT_EQ(a.rlimits[0].hard, 18446744073709551615U);
+  ASSERT_TRUE(a.scheduler.has_value());
+  EXPECT_EQ(a.scheduler->policy_number, b.scheduler->policy_number);
+  EXPECT_EQ(a.scheduler->flag_bits, b.scheduler->flag_bits);
+  EXPECT_EQ(a.scheduler->priority, b.scheduler->priority);
+  ASSERT_TRUE(a.io_priority.has_value());
+  EXPECT_EQ(a.io_priority->class_number, b.io_priority->class_number);
+  EXPECT_EQ(a.exec_cpu_affinity.initial, b.exec_cpu_affinity.initial);
+  EXPECT_EQ(a.exec_cpu_affinity.final, b.exec_cpu_affinity.final);
+  ASSERT_TRUE(a.console_size.has_value());
+  EXPECT_EQ(a.console_size->width, b.console_size->width);
+}
+
 TEST(Record, SurvivesItsTextUnchanged) {
   const ContainerRecord before = full_record();
   const Result<ContainerRecord> parsed = parse_record(record_text(before));
@@ -105,20 +143,10 @@ TEST(Record, SurvivesItsTextUnchanged) {
   EXPECT_EQ(after.cgroup.leaf, before.cgroup.leaf);
   EXPECT_TRUE(after.ranges_registered);
   EXPECT_TRUE(after.emulation_registered);
-  EXPECT_TRUE(after.no_new_privileges);
-  EXPECT_EQ(after.user.uid, before.user.uid);
-  EXPECT_EQ(after.user.gid, before.user.gid);
-  EXPECT_EQ(after.user.umask, before.user.umask);
-  EXPECT_EQ(after.user.additional_gids, before.user.additional_gids);
-  ASSERT_EQ(after.rlimits.size(), 1U);
-  EXPECT_EQ(after.rlimits[0].name, "RLIMIT_NOFILE");
-  EXPECT_EQ(after.rlimits[0].resource, 7);
-  EXPECT_EQ(after.rlimits[0].soft, 1024U);
-  EXPECT_EQ(after.rlimits[0].hard, 18446744073709551615U);
+  expect_equal(after.process, before.process);
+  EXPECT_EQ(after.personality, before.personality);
   ASSERT_TRUE(after.seccomp.has_value());
   expect_equal(*after.seccomp, *before.seccomp);
-  EXPECT_EQ(after.env, before.env);
-  EXPECT_EQ(after.cwd, before.cwd);
   expect_equal(after.poststart, before.poststart);
   expect_equal(after.poststop, before.poststop);
 }
@@ -126,17 +154,36 @@ TEST(Record, SurvivesItsTextUnchanged) {
 TEST(Record, WithoutOptionalPartsHasNoneAfterItsText) {
   ContainerRecord record;
   record.id = "x";
+  record.process.args = {"sh"};
+  record.process.cwd = "/";
   const Result<ContainerRecord> after = parse_record(record_text(record));
   ASSERT_TRUE(after.ok()) << after.error().message();
   EXPECT_FALSE(after.value().seccomp.has_value());
   EXPECT_THAT(after.value().poststop, IsEmpty());
 }
 
+TEST(Record, OfTheFirstFormatStillSaysWhatItSaid) {
+  const Result<ContainerRecord> record = parse_record(
+      R"({"version": 1, "id": "x", "ociVersion": "1.2.0", "bundle": "/b", "rootfs": "/r",
+          "created": "c", "init_process_pid": 5, "init_process_start": 6, "user": {"uid": 7},
+          "rlimits": [{"type": "RLIMIT_CPU", "resource": 0, "soft": 1, "hard": 2}],
+          "noNewPrivileges": true, "env": ["A=1"], "cwd": "/home"})");
+  ASSERT_TRUE(record.ok()) << record.error().message();
+  const OciProcess& process = record.value().process;
+  EXPECT_EQ(process.user.uid, 7U);
+  EXPECT_THAT(process.env, ElementsAre("A=1"));
+  EXPECT_EQ(process.cwd, "/home");
+  EXPECT_TRUE(process.no_new_privileges);
+  ASSERT_EQ(process.rlimits.size(), 1U);
+  EXPECT_EQ(process.rlimits[0].hard, 2U);
+  EXPECT_FALSE(process.capabilities.has_value());
+}
+
 TEST(Record, OfANewerFormatIsRefusedByName) {
-  const Result<ContainerRecord> record = parse_record(R"({"version": 2})");
+  const Result<ContainerRecord> record = parse_record(R"({"version": 3})");
   ASSERT_FALSE(record.ok());
   EXPECT_EQ(record.error().code(), ENOTSUP);
-  EXPECT_THAT(record.error().message(), HasSubstr("format 2"));
+  EXPECT_THAT(record.error().message(), HasSubstr("format 3"));
 }
 
 struct BadId {

@@ -1,0 +1,50 @@
+#include "runc-ext/container/handover.h"
+
+#include "runc-ext/container/console.h"
+
+namespace sysbox::runc {
+namespace {
+
+Result<UniqueFd> single_fd(StepMessage& message, std::string_view what) {
+  if (message.fds.size() != 1) return Error(EPROTO, join(what, ": no descriptor came along"));
+  return std::move(message.fds.front());
+}
+
+}  // namespace
+
+Result<void> Handover::connect(const EngineSockets& sockets) {
+  if (!sockets.console.empty()) {
+    console_socket_ = TRY(connect_engine_socket(sockets.console, "console socket"));
+  }
+  if (!sockets.pidfd.empty()) {
+    pidfd_socket_ = TRY(connect_engine_socket(sockets.pidfd, "pidfd socket"));
+  }
+  return {};
+}
+
+Result<void> Handover::give_pidfd(int pidfd, std::string_view name) {
+  if (!pidfd_socket_) return {};
+  TRY(send_named_fd(pidfd_socket_.get(), name, pidfd));
+  pidfd_socket_.reset();
+  return {};
+}
+
+Result<void> Handover::take_console(StepMessage& message) {
+  console_master_ = TRY(single_fd(message, "console"));
+  if (!console_socket_) {
+    // Before the program can ask for it.
+    copy_own_terminal_size(console_master_.get());
+    return {};
+  }
+  TRY(send_named_fd(console_socket_.get(), kConsoleName, console_master_.get()));
+  console_master_.reset();
+  console_socket_.reset();
+  return {};
+}
+
+Result<void> Handover::take_listener(StepMessage& message) {
+  const UniqueFd listener = TRY(single_fd(message, "seccomp listener"));
+  return emulator_.add_listener(container_id_, listener.get());
+}
+
+}  // namespace sysbox::runc

@@ -1,0 +1,58 @@
+#pragma once
+
+// What a new process, init or exec'ed, hands to its makers before it runs its program: the
+// terminal's master, the seccomp listener, and a pidfd for the engine.
+
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "fs-emulator/api_client.h"
+#include "runc-ext/container/container.h"
+#include "runc-ext/init/channel.h"
+
+namespace sysbox::runc {
+
+class Handover {
+ public:
+  Handover(fs::Client& emulator, std::string container_id)
+      : emulator_(emulator), container_id_(std::move(container_id)) {}
+
+  // Before the process is made: a failure then has nothing to undo.
+  Result<void> connect(const EngineSockets& sockets);
+  // `name` tells the engine what kind of process it is: runc's "standard" or "setns".
+  Result<void> give_pidfd(int pidfd, std::string_view name);
+
+  // Follows the process's messages up to kReady. Those that are not of a handover (kPrepared) go
+  // to `other`, a function of StepMessage& that returns Result<void>.
+  template <typename Other>
+  Result<void> follow(Channel& process, std::string_view who, Other other) {
+    for (;;) {
+      StepMessage message = TRY(process.receive(who));
+      if (message.step == Step::kReady) return {};
+      if (message.step == Step::kConsole) {
+        TRY(take_console(message));
+      } else if (message.step == Step::kListener) {
+        TRY(take_listener(message));
+      } else {
+        TRY(other(message));
+      }
+    }
+  }
+
+  // The master of the terminal if no engine has got it.
+  UniqueFd take_console_master() { return std::move(console_master_); }
+
+ private:
+  Result<void> take_console(StepMessage& message);
+  Result<void> take_listener(StepMessage& message);
+
+  fs::Client& emulator_;
+  std::string container_id_;
+  UniqueFd console_socket_;
+  UniqueFd pidfd_socket_;
+  UniqueFd console_master_;
+};
+
+}  // namespace sysbox::runc
