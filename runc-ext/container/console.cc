@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -114,6 +115,13 @@ void copy_own_terminal_size(int console_fd) {
     ::ioctl(console_fd, TIOCSWINSZ, &size);
     return;
   }
+}
+
+void keep_line_ends(int console_fd) {
+  struct termios mode {};
+  if (::tcgetattr(console_fd, &mode) != 0) return;
+  mode.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+  ::tcsetattr(console_fd, TCSANOW, &mode);
 }
 
 Result<void> take_console(int slave_fd) {

@@ -37,6 +37,10 @@ Result<void> set_console_size(int console_fd, const OciConsoleSize& size);
 // The size of our own terminal, if one of our standard streams is one.
 void copy_own_terminal_size(int console_fd);
 
+// The terminal sends "\n" as it is: ours makes "\r\n" of it, a file or a pipe gets what was
+// written.
+void keep_line_ends(int console_fd);
+
 // For the process itself, before it runs its program: a session of its own with the slave as the
 // controlling terminal and as descriptors 0, 1 and 2.
 Result<void> take_console(int slave_fd);

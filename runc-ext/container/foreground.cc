@@ -62,6 +62,7 @@ class RawTerminal {
     if (!is_terminal_) return;
     struct termios raw = before_;
     ::cfmakeraw(&raw);
+    raw.c_oflag = before_.c_oflag;  // line ends are left to it, see keep_line_ends()
     ::tcsetattr(STDIN_FILENO, TCSANOW, &raw);
   }
 

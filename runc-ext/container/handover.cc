@@ -32,7 +32,8 @@ Result<void> Handover::give_pidfd(int pidfd, std::string_view name) {
 Result<void> Handover::take_console(StepMessage& message) {
   console_master_ = TRY(single_fd(message, "console"));
   if (!console_socket_) {
-    // Before the program can ask for it.
+    // Before the program can ask for it, or write.
+    keep_line_ends(console_master_.get());
     copy_own_terminal_size(console_master_.get());
     return {};
   }
