@@ -53,19 +53,6 @@ Result<void> enter_time_namespace(const BirthPlan& plan) {
   return written;
 }
 
-Result<void> set_names(const BirthPlan& plan) {
-  const OciSpec& spec = plan.spec;
-  if (plan.joined.is_foreign(NamespaceType::kUts)) return {};  // the helper has
-  if (!spec.hostname.empty() && ::sethostname(spec.hostname.c_str(), spec.hostname.size()) != 0) {
-    return last_error("set hostname '", spec.hostname, "'");
-  }
-  if (!spec.domainname.empty() &&
-      ::setdomainname(spec.domainname.c_str(), spec.domainname.size()) != 0) {
-    return last_error("set domainname '", spec.domainname, "'");
-  }
-  return {};
-}
-
 Result<void> set_root_propagation(const OciSpec& spec) {
   OciMount words;
   apply_mount_option(words, spec.linux_part.rootfs_propagation);
@@ -172,7 +159,7 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd
   if (plan.new_keyring) TRY(join_session_keyring(plan.id));
   const bool has_own_dev = plan.joined.find(NamespaceType::kMount) == nullptr;
   TRY(set_up_terminal(process, has_own_dev ? ConsoleNode::kReplace : ConsoleNode::kKeep, parent));
-  TRY(set_names(plan));
+  if (!plan.joined.is_foreign(NamespaceType::kUts)) TRY(set_names(plan.spec));
   TRY(set_sysctls(plan, std::move(sysctls)));
   TRY(enter_time_namespace(plan));
   TRY(enter_working_directory(process.cwd));

@@ -1,28 +1,23 @@
 #include "runc-ext/init/door_filter.h"
 
 #include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 
 #include "runc-ext/system_container/seccomp_doors.h"
-
-// Written out here because libseccomp 2.5.4 (Debian 12) makes wrong rules as soon as x32 is among
-// the architectures: it compares the architecture with system call numbers.
+#include "seccomp-notify/bpf_program.h"
 
 namespace sysbox::runc {
 namespace {
 
-using Program = std::vector<struct sock_filter>;
-
-static_assert(std::endian::native == std::endian::little, "the low half of an argument is first");
+using seccomp::answer;
+using seccomp::BpfProgram;
+using seccomp::if_equal;
+using seccomp::load;
 
 struct Architecture {
   std::uint32_t in_kernel;
@@ -40,30 +35,13 @@ constexpr std::array kArchitectures = {
 #endif
 };
 
-void load(Program& program, std::size_t offset_in_seccomp_data) {
-  program.push_back(
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset_in_seccomp_data)));
-}
-
-void answer(Program& program, std::uint32_t action) {
-  program.push_back(BPF_STMT(BPF_RET | BPF_K, action));
-}
-
-// Runs `body` if what is loaded equals `value`, else goes on behind it. A conditional jump reaches
-// 255 instructions, too few for a whole architecture: it leads over a long one.
-void if_equal(Program& program, std::uint32_t value, const Program& body) {
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0));
-  program.push_back(BPF_STMT(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(body.size())));
-  program.insert(program.end(), body.begin(), body.end());
-}
-
 // A closed call: what is refused of it, for all doors that it is part of.
 struct ClosedCall {
   std::string name;
-  Program refusals;
+  BpfProgram refusals;
 };
 
-void add_refusals(Program& program, const DoorCall& call, std::uint32_t action) {
+void add_refusals(BpfProgram& program, const DoorCall& call, std::uint32_t action) {
   if (call.values.empty()) return answer(program, action);
   load(program, offsetof(struct seccomp_data, args) + call.argument * sizeof(std::uint64_t));
   program.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, call.mask));
@@ -92,8 +70,8 @@ std::vector<ClosedCall> closed_calls(const std::vector<std::string>& open_doors)
   return closed;
 }
 
-Program program_for(const Architecture& architecture, const std::vector<ClosedCall>& closed) {
-  Program program;
+BpfProgram program_for(const Architecture& architecture, const std::vector<ClosedCall>& closed) {
+  BpfProgram program;
   load(program, offsetof(struct seccomp_data, nr));
   for (const ClosedCall& call : closed) {
     std::vector<int> numbers;
@@ -114,18 +92,13 @@ Program program_for(const Architecture& architecture, const std::vector<ClosedCa
 
 Result<void> load_door_filter(const std::vector<std::string>& open_doors) {
   const std::vector<ClosedCall> closed = closed_calls(open_doors);
-  Program program;
+  BpfProgram program;
   load(program, offsetof(struct seccomp_data, arch));
   for (const Architecture& architecture : kArchitectures) {
     if_equal(program, architecture.in_kernel, program_for(architecture, closed));
   }
   answer(program, SECCOMP_RET_ALLOW);
-  struct sock_fprog loaded {};
-  loaded.len = static_cast<unsigned short>(program.size());
-  loaded.filter = program.data();
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded) != 0) {
-    return last_error("load the seccomp filter of closed doors");
-  }
+  TRY(seccomp::install(program, 0).in("load the filter of closed doors"));
   return {};
 }
 

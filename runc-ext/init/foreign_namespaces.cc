@@ -47,6 +47,8 @@ Result<void> set_sysctls(const BirthPlan& plan) {
   return write_sysctl(sysctls.get(), kFirstFreePort, "0");
 }
 
+}  // namespace
+
 Result<void> set_names(const OciSpec& spec) {
   if (!spec.hostname.empty() && ::sethostname(spec.hostname.c_str(), spec.hostname.size()) != 0) {
     return last_error("set hostname '", spec.hostname, "'");
@@ -57,8 +59,6 @@ Result<void> set_names(const OciSpec& spec) {
   }
   return {};
 }
-
-}  // namespace
 
 Result<void> set_up_foreign_namespaces(const BirthPlan& plan) {
   if (plan.joined.is_foreign(NamespaceType::kUts)) TRY(set_names(plan.spec));

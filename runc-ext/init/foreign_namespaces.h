@@ -15,6 +15,9 @@ namespace sysbox::runc {
 // root, with the host's /proc.
 Result<void> set_up_foreign_namespaces(const BirthPlan& plan);
 
+// The spec's hostname and domainname, in the caller's UTS namespace.
+Result<void> set_names(const OciSpec& spec);
+
 // Whether set_up_foreign_namespaces() sets it; all others are set from inside.
 bool is_foreign_sysctl(const BirthPlan& plan, const std::string& path);
 
