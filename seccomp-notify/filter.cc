@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "seccomp-notify/bpf_program.h"
+#include "common/bpf_program.h"
 #include "seccomp-notify/trapped_syscall.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -55,8 +55,8 @@ Result<UniqueFd> load_notify_filter() {
   // A caller whose call is being carried out must not be woken by a signal that it handles (Go
   // programs get one every 10 ms): the call would be restarted and done twice. Linux 5.19.
   constexpr unsigned long kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-  Result<long> fd = install(program, kFlags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
-  if (!fd.ok() && fd.error().code() == EINVAL) fd = install(program, kFlags);
+  Result<long> fd = install_filter(program, kFlags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+  if (!fd.ok() && fd.error().code() == EINVAL) fd = install_filter(program, kFlags);
   return UniqueFd(static_cast<int>(TRY(std::move(fd).in("load the notify filter"))));
 }
 

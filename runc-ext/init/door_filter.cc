@@ -8,16 +8,11 @@
 #include <array>
 #include <cstddef>
 
+#include "common/bpf_program.h"
 #include "runc-ext/system_container/seccomp_doors.h"
-#include "seccomp-notify/bpf_program.h"
 
 namespace sysbox::runc {
 namespace {
-
-using seccomp::answer;
-using seccomp::BpfProgram;
-using seccomp::if_equal;
-using seccomp::load;
 
 struct Architecture {
   std::uint32_t in_kernel;
@@ -98,7 +93,7 @@ Result<void> load_door_filter(const std::vector<std::string>& open_doors) {
     if_equal(program, architecture.in_kernel, program_for(architecture, closed));
   }
   answer(program, SECCOMP_RET_ALLOW);
-  TRY(seccomp::install(program, 0).in("load the filter of closed doors"));
+  TRY(install_filter(program, 0).in("load the filter of closed doors"));
   return {};
 }
 

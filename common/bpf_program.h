@@ -12,7 +12,7 @@
 
 #include "common/result.h"
 
-namespace sysbox::seccomp {
+namespace sysbox {
 
 using BpfProgram = std::vector<struct sock_filter>;
 
@@ -27,6 +27,6 @@ void if_equal(BpfProgram& program, std::uint32_t value, const BpfProgram& body);
 // Loads it into the calling process, for all that it executes later; `flags`: of seccomp(2). What
 // the system call returns: a descriptor with SECCOMP_FILTER_FLAG_NEW_LISTENER, else 0. Needs
 // CAP_SYS_ADMIN in its user namespace or no_new_privs.
-Result<long> install(const BpfProgram& program, unsigned long flags);
+Result<long> install_filter(const BpfProgram& program, unsigned long flags);
 
-}  // namespace sysbox::seccomp
+}  // namespace sysbox

@@ -1,4 +1,4 @@
-#include "seccomp-notify/bpf_program.h"
+#include "common/bpf_program.h"
 
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
@@ -7,7 +7,7 @@
 #include <bit>
 #include <limits>
 
-namespace sysbox::seccomp {
+namespace sysbox {
 
 static_assert(std::endian::native == std::endian::little, "the low half of an argument is first");
 
@@ -33,7 +33,7 @@ void if_equal(BpfProgram& program, std::uint32_t value, const BpfProgram& body) 
   program.insert(program.end(), body.begin(), body.end());
 }
 
-Result<long> install(const BpfProgram& program, unsigned long flags) {
+Result<long> install_filter(const BpfProgram& program, unsigned long flags) {
   struct sock_fprog loaded {};
   loaded.len = static_cast<unsigned short>(program.size());
   loaded.filter = const_cast<struct sock_filter*>(program.data());  // the kernel copies it
@@ -42,4 +42,4 @@ Result<long> install(const BpfProgram& program, unsigned long flags) {
   return result;
 }
 
-}  // namespace sysbox::seccomp
+}  // namespace sysbox
