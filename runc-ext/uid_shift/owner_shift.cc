@@ -129,11 +129,12 @@ class OwnerWalk {
       Result<UniqueFd> opened = sys::openat2(root.get(), path, O_RDONLY | O_DIRECTORY, kInsideOnly);
       if (!opened.ok() && opened.error().code() == EXDEV) continue;
       const UniqueFd directory = TRY(std::move(opened));
-      TRY(for_each_entry(directory.get(), [&](const struct dirent& entry) -> Result<void> {
+      const auto move_entry = [&](const struct dirent& entry) -> Result<void> {
         TRY(move(directory.get(), entry.d_name).in(join(path, "/", entry.d_name)));
         if (entry.d_type == DT_DIR) directories.push_back(join(path, "/", entry.d_name));
         return {};
-      }));
+      };
+      TRY(for_each_entry(directory.get(), move_entry));
     }
     return {};
   }
