@@ -111,7 +111,9 @@ Result<void> take_capabilities(const OciCapabilities& capabilities) {
     words[i].permitted = word(capabilities.permitted & known, i);
     words[i].inheritable = word(capabilities.inheritable & known, i);
   }
-  if (::syscall(SYS_capset, &header, words.data()) != 0) return last_error("capset");
+  if (::syscall(SYS_capset, &header, words.data()) != 0) {
+    return last_error("process.capabilities: set them");  // say, inheritable but not in bounding
+  }
   for (int i = 0; i < kernel_capability_count(); ++i) {
     if ((capabilities.ambient >> static_cast<unsigned>(i) & 1U) == 0) continue;
     // Needs the capability in the permitted and inheritable sets; runc warns alike.

@@ -14,6 +14,8 @@ setup_file() {
   cat >"$ENGINE_TOOLS/runc" <<R
 #!/bin/sh
 echo "\$*" >>"$SUITE_DIR/called"
+# BuildKit itself leaves this to the runtime.
+case " \$* " in *" --root "*) ;; *) set -- --root "$SUITE_DIR/root" "\$@" ;; esac
 exec "$SYSBOX_RUNC" --manager-socket "$SYSBOX_MGR_SOCKET" --emulator-socket "$SYSBOX_FS_SOCKET" "\$@"
 R
   chmod +x "$ENGINE_TOOLS/runc"

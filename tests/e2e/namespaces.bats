@@ -159,7 +159,7 @@ free_ranges() {
   for type in network:net ipc:ipc uts:uts pid:pid cgroup:cgroup; do
     filter+=" | $(path_of "${type%:*}" "$(ns_of first "${type#*:}")")"
   done
-  filter=".linux.namespaces += [{type: \"cgroup\"}] | $filter"
+  filter='.linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}]'" | $filter"
   [[ ! -e /proc/self/ns/time ]] ||
     filter+=" | .linux.namespaces += [{type: \"time\", path: \"$(ns_of first time)\"}]"
   start_idle second "$filter"
