@@ -125,7 +125,7 @@ class Creation {
 
   Result<CreatedContainer> run() {
     TRY(read_and_convert());
-    TRY(handover_.connect(options_.sockets));
+    TRY(handover_.connect(options_.sockets, plan_.spec.linux_part.seccomp));
     TRY(allot());
     TRY(bring_up());
     TRY(finish_init());
@@ -343,6 +343,8 @@ class Creation {
       if (!started.ok() && started.error().code() != ESRCH) return started;
       return {};
     };
+    handover_.tell_of_process(static_cast<pid_t>(record_.init_pid),
+                              state_of(record_, ContainerStatus::kCreating));
     TRY(handover_.follow(birth_.init_channel, "the container's init", prepared));
     reap_helper();
     TRY(handover_.give_pidfd(init_pidfd_.get(), "standard"));

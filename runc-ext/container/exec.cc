@@ -38,7 +38,7 @@ class Execution {
   Execution& operator=(const Execution&) = delete;
 
   Result<void> run(UniqueFd init_pidfd) {
-    TRY(handover_.connect(options_.sockets));
+    TRY(handover_.connect(options_.sockets, record_.seccomp));
     plan_.host_proc = TRY(prepare_security_labels(options_.process));
     plan_.process = options_.process;
     plan_.seccomp = record_.seccomp;
@@ -49,6 +49,7 @@ class Execution {
     plan_.preserve_fds = options_.preserve_fds;
     TRY(join());
     TRY(set_attributes());
+    handover_.tell_of_process(pid_, state_of(record_, ContainerStatus::kRunning));
     TRY(handover_.follow(joining_.process_channel, "the process", unexpected));
     TRY(apply_scheduling(pid_, plan_.process));
     TRY(give_pidfd());

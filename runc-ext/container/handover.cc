@@ -12,14 +12,25 @@ Result<UniqueFd> single_fd(StepMessage& message, std::string_view what) {
 
 }  // namespace
 
-Result<void> Handover::connect(const EngineSockets& sockets) {
+Result<void> Handover::connect(const EngineSockets& sockets,
+                               const std::optional<OciSeccomp>& seccomp) {
   if (!sockets.console.empty()) {
     console_socket_ = TRY(connect_engine_socket(sockets.console, "console socket"));
   }
   if (!sockets.pidfd.empty()) {
     pidfd_socket_ = TRY(connect_engine_socket(sockets.pidfd, "pidfd socket"));
   }
+  if (seccomp && asks_for_listener(*seccomp)) {
+    agent_socket_ = TRY(connect_engine_socket(seccomp->listener_path, "linux.seccomp.listenerPath")
+                            .in("failed to connect with seccomp agent"));
+    agent_message_.metadata = seccomp->listener_metadata;
+  }
   return {};
+}
+
+void Handover::tell_of_process(pid_t pid, OciState state) {
+  agent_message_.pid = pid;
+  agent_message_.state = std::move(state);
 }
 
 Result<void> Handover::give_pidfd(int pidfd, std::string_view name) {
@@ -45,7 +56,11 @@ Result<void> Handover::take_console(StepMessage& message) {
 
 Result<void> Handover::take_listener(StepMessage& message) {
   const UniqueFd listener = TRY(single_fd(message, "seccomp listener"));
-  return emulator_.add_listener(container_id_, listener.get());
+  if (!agent_socket_) return emulator_.add_listener(container_id_, listener.get());
+  TRY(send_named_fd(agent_socket_.get(), text_for_seccomp_agent(agent_message_), listener.get())
+          .in("linux.seccomp.listenerPath"));
+  agent_socket_.reset();
+  return {};
 }
 
 }  // namespace sysbox::runc

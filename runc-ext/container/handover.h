@@ -3,6 +3,7 @@
 // What a new process, init or exec'ed, hands to its makers before it runs its program: the
 // terminal's master, the seccomp listener, and a pidfd for the engine.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "fs-emulator/api_client.h"
 #include "runc-ext/container/container.h"
 #include "runc-ext/init/channel.h"
+#include "runc-ext/oci/seccomp.h"
+#include "runc-ext/oci/state_json.h"
 
 namespace sysbox::runc {
 
@@ -19,8 +22,11 @@ class Handover {
   Handover(fs::Client& emulator, std::string container_id)
       : emulator_(emulator), container_id_(std::move(container_id)) {}
 
-  // Before the process is made: a failure then has nothing to undo.
-  Result<void> connect(const EngineSockets& sockets);
+  // Before the process is made: a failure then has nothing to undo. With a profile that asks for a
+  // listener the agent that it names gets it, and sysbox-fs none.
+  Result<void> connect(const EngineSockets& sockets, const std::optional<OciSeccomp>& seccomp);
+  // Before follow(): whose listener it will be, for the agent; `state`: of the container.
+  void tell_of_process(pid_t pid, OciState state);
   // `name` tells the engine what kind of process it is: runc's "standard" or "setns".
   Result<void> give_pidfd(int pidfd, std::string_view name);
 
@@ -52,6 +58,8 @@ class Handover {
   std::string container_id_;
   UniqueFd console_socket_;
   UniqueFd pidfd_socket_;
+  UniqueFd agent_socket_;
+  SeccompAgentMessage agent_message_;
   UniqueFd console_master_;
 };
 

@@ -103,15 +103,21 @@ bool keeps_sys_admin(const OciCapabilities& capabilities) {
   return (capabilities.effective >> kSysAdmin & 1U) != 0;
 }
 
-Result<void> load_filters(const ProgramSetup& setup, Channel& parent) {
-  UniqueFd listener = TRY(seccomp::load_notify_filter());
+Result<void> send_listener(Channel& parent, UniqueFd listener) {
   const std::array fds = {listener.get()};
-  TRY(parent.send(Step::kListener, 0, fds));
-  listener.reset();
+  return parent.send(Step::kListener, 0, fds);
+}
+
+Result<void> load_filters(const ProgramSetup& setup, Channel& parent) {
+  if (!setup.seccomp || !asks_for_listener(*setup.seccomp)) {
+    UniqueFd listener = TRY(seccomp::load_notify_filter());
+    TRY(send_listener(parent, std::move(listener)));
+  }
   TRY(load_door_filter(setup.open_doors));
+  if (!setup.seccomp) return {};
   // The last one: a profile may refuse what all this takes.
-  if (setup.seccomp) TRY(load_seccomp_profile(*setup.seccomp));
-  return {};
+  UniqueFd listener = TRY(load_seccomp_profile(*setup.seccomp));
+  return listener ? send_listener(parent, std::move(listener)) : Result<void>();
 }
 
 }  // namespace

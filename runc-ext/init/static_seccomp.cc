@@ -11,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "common/bpf_program.h"
 #include "common/log.h"
 #include "common/syscalls.h"
 #include "runc-ext/init/seccomp_prologue.h"
@@ -34,6 +35,7 @@ Result<std::uint32_t> action_value(const std::string& action, std::optional<std:
   if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
   if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(code);
   if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
+  if (action == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
   return Error(EINVAL, join("linux.seccomp: action '", action, "' is not supported"));
 }
 
@@ -95,9 +97,9 @@ Result<void> add_rule(scmp_filter_ctx context, const OciSeccompRule& rule, const
   return {};
 }
 
-// The flags that say something about a process with one thread and no listener.
+// The flags that say something about a process with one thread.
 Result<unsigned> filter_flags(const OciSeccomp& profile) {
-  unsigned flags = 0;
+  unsigned flags = asks_for_listener(profile) ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   for (const std::string& flag : profile.flags) {
     if (flag == "SECCOMP_FILTER_FLAG_LOG") {
       flags |= SECCOMP_FILTER_FLAG_LOG;
@@ -110,16 +112,14 @@ Result<unsigned> filter_flags(const OciSeccomp& profile) {
   return flags;
 }
 
-using Program = std::vector<struct sock_filter>;
-
 // What libseccomp makes of the rules, behind the prologue.
-Result<Program> compile(scmp_filter_ctx context, const OciSeccomp& profile) {
+Result<BpfProgram> compile(scmp_filter_ctx context, const OciSeccomp& profile) {
   const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file) return last_error("memfd_create");
   const int rc = seccomp_export_bpf(context, file.get());
   if (rc != 0) return errno_error(-rc, "linux.seccomp: compile the filter");
   const auto bytes = static_cast<std::size_t>(TRY(sys::fstat(file.get())).st_size);
-  Program program = seccomp_prologue(profile);
+  BpfProgram program = seccomp_prologue(profile);
   const std::size_t own = program.size();
   program.resize(own + bytes / sizeof(struct sock_filter));
   if (::pread(file.get(), &program[own], bytes, 0) != static_cast<ssize_t>(bytes)) {
@@ -130,7 +130,7 @@ Result<Program> compile(scmp_filter_ctx context, const OciSeccomp& profile) {
 
 }  // namespace
 
-Result<void> load_seccomp_profile(const OciSeccomp& profile) {
+Result<UniqueFd> load_seccomp_profile(const OciSeccomp& profile) {
   const std::uint32_t default_action =
       TRY(action_value(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(default_action));
@@ -147,17 +147,14 @@ Result<void> load_seccomp_profile(const OciSeccomp& profile) {
   }
   const unsigned flags = TRY(filter_flags(profile));
   log::debug("seccomp filter flags: ", flags);
-  Program program = TRY(compile(context.get(), profile));
+  BpfProgram program = TRY(compile(context.get(), profile));
   if (program.size() > BPF_MAXINSNS) {
     return Error(E2BIG, join("linux.seccomp: ", program.size(), " instructions are more than ",
                              BPF_MAXINSNS));
   }
-  const struct sock_fprog code { static_cast<unsigned short>(program.size()), program.data() };
   // no_new_privs is the process's own setting.
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &code) != 0) {
-    return last_error("linux.seccomp: load the filter");
-  }
-  return {};
+  const long loaded = TRY(install_filter(program, flags).in("linux.seccomp"));
+  return UniqueFd(asks_for_listener(profile) ? static_cast<int>(loaded) : -1);
 }
 
 }  // namespace sysbox::runc

@@ -1,5 +1,6 @@
 #include "runc-ext/oci/seccomp.h"
 
+#include <algorithm>
 #include <array>
 
 #include "common/json_fields.h"
@@ -64,6 +65,11 @@ Result<OciSeccompRule> parse_rule(const nlohmann::json& rule, const std::string&
 }
 
 }  // namespace
+
+bool asks_for_listener(const OciSeccomp& seccomp) {
+  return std::any_of(seccomp.rules.begin(), seccomp.rules.end(),
+                     [](const OciSeccompRule& rule) { return rule.action == "SCMP_ACT_NOTIFY"; });
+}
 
 Result<OciSeccomp> parse_seccomp(const nlohmann::json& seccomp, const std::string& path) {
   OciSeccomp out;

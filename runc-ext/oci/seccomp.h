@@ -36,6 +36,9 @@ struct OciSeccomp {
   std::vector<OciSeccompRule> rules;
 };
 
+// Whether it has an SCMP_ACT_NOTIFY, so that the agent at listener_path gets the listener.
+bool asks_for_listener(const OciSeccomp& seccomp);
+
 Result<OciSeccomp> parse_seccomp(const nlohmann::json& seccomp, const std::string& path);
 
 }  // namespace sysbox::runc

@@ -33,6 +33,16 @@ std::string dump(const nlohmann::ordered_json& json, int indent) {
       json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+nlohmann::ordered_json specified_members(const OciState& state) {
+  nlohmann::ordered_json json = {
+      {"ociVersion", state.oci_version}, {"id", state.id}, {"status", state.status}};
+  // The specification wants a pid only of a container that has a process.
+  if (state.pid != 0) json["pid"] = state.pid;
+  json["bundle"] = state.bundle;
+  if (!state.annotations.empty()) json["annotations"] = state.annotations;
+  return json;
+}
+
 }  // namespace
 
 std::string state_for_people(const OciState& state) {
@@ -46,13 +56,13 @@ std::string state_for_people(const OciState& state) {
   return dump(json, 2);
 }
 
-std::string state_for_hooks(const OciState& state) {
+std::string state_for_hooks(const OciState& state) { return dump(specified_members(state), -1); }
+
+std::string text_for_seccomp_agent(const SeccompAgentMessage& message) {
   nlohmann::ordered_json json = {
-      {"ociVersion", state.oci_version}, {"id", state.id}, {"status", state.status}};
-  // The specification wants a pid only of a container that has a process.
-  if (state.pid != 0) json["pid"] = state.pid;
-  json["bundle"] = state.bundle;
-  if (!state.annotations.empty()) json["annotations"] = state.annotations;
+      {"ociVersion", message.state.oci_version}, {"fds", {"seccompFd"}}, {"pid", message.pid}};
+  if (!message.metadata.empty()) json["metadata"] = message.metadata;
+  json["state"] = specified_members(message.state);
   return dump(json, -1);
 }
 

@@ -22,6 +22,15 @@ struct OciState {
   std::map<std::string, std::string> annotations;
 };
 
+// "Container process state" (config-linux.md#containerprocessstate): what a seccomp agent gets with
+// the listener.
+struct SeccompAgentMessage {
+  int pid = 0;  // of the process with the filter, on the host
+  std::string metadata;
+  OciState state;
+};
+std::string text_for_seccomp_agent(const SeccompAgentMessage& message);
+
 // What `sysbox-runc state` prints: the specification's members and runc's.
 std::string state_for_people(const OciState& state);
 // What hooks read: the specification's members only, on one line.

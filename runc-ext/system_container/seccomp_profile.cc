@@ -2,6 +2,7 @@
 #include <array>
 #include <string_view>
 
+#include "common/log.h"
 #include "runc-ext/system_container/steps.h"
 
 namespace sysbox::runc {
@@ -51,17 +52,34 @@ bool allows_by_default(const OciSeccomp& profile) {
   return profile.default_action == "SCMP_ACT_ALLOW" || profile.default_action == "SCMP_ACT_LOG";
 }
 
-// The kernel takes one listener in a chain of filters, and sysbox-fs has it.
-Result<void> refuse_notify(const OciSeccomp& profile) {
-  constexpr std::string_view kWhy =
-      ": SCMP_ACT_NOTIFY is not supported: a system container's only seccomp listener is sysbox-fs";
+// System calls that the process makes between the loading of the filter and the agent's getting of
+// the listener: with nobody there to answer, it would hang. runc's is write, and its words.
+constexpr std::array<std::string_view, 2> kBeforeTheAgent = {"sendmsg", "write"};
+
+// The kernel takes one listener in a chain of filters: the agent's, if the profile names one, and
+// else sysbox-fs's.
+Result<void> check_notify(const OciSeccomp& profile) {
   if (profile.default_action == "SCMP_ACT_NOTIFY") {
-    return Error(EINVAL, join("linux.seccomp.defaultAction", kWhy));
+    return Error(EINVAL,
+                 "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action");
+  }
+  if (!asks_for_listener(profile)) return {};
+  if (profile.listener_path.empty()) {
+    return Error(EINVAL,
+                 "linux.seccomp.listenerPath: is missing, but a rule has SCMP_ACT_NOTIFY: name the "
+                 "socket of the agent that answers");
   }
   for (std::size_t i = 0; i < profile.rules.size(); ++i) {
     if (profile.rules[i].action != "SCMP_ACT_NOTIFY") continue;
-    return Error(EINVAL, join("linux.seccomp.syscalls[", i, "].action", kWhy));
+    for (const std::string_view call : kBeforeTheAgent) {
+      if (!contains(profile.rules[i].names, call)) continue;
+      return Error(EINVAL, join("linux.seccomp.syscalls[", i,
+                                "]: SCMP_ACT_NOTIFY cannot be used for the ", call, " syscall"));
+    }
   }
+  log::warning(
+      "linux.seccomp.listenerPath: its agent gets the only seccomp listener that a container can "
+      "have, so a procfs or sysfs cannot be mounted inside");
   return {};
 }
 
@@ -70,6 +88,7 @@ Result<void> refuse_notify(const OciSeccomp& profile) {
 constexpr std::array<std::string_view, 2> kLookedInto = {"clone", "personality"};
 
 bool is_withheld(const OciSeccompRule& rule, const std::string& name) {
+  if (rule.action == "SCMP_ACT_NOTIFY") return false;
   return contains(kMachineCalls, name) && (rule.args.empty() || contains(kLookedInto, name));
 }
 
@@ -110,7 +129,7 @@ void allow_machine_calls(std::vector<OciSeccompRule>& rules) {
 Result<void> widen_seccomp_profile(OciLinux& linux_part) {
   if (!linux_part.seccomp) return {};
   OciSeccomp& profile = *linux_part.seccomp;
-  TRY(refuse_notify(profile));
+  TRY(check_notify(profile));
   forget_machine_calls(profile.rules);
   if (allows_by_default(profile)) return {};
   allow_young_calls(profile.rules);

@@ -78,5 +78,20 @@ TEST(State, TextThatIsNotUtf8IsReplaced) {
   EXPECT_NE(state_for_hooks(state).find("\"/b\xef\xbf\xbd\""), std::string::npos);
 }
 
+TEST(StateJson, ASeccompAgentGetsTheProcessAndTheContainer) {
+  SeccompAgentMessage message;
+  message.pid = 77;
+  message.metadata = "what the profile says";
+  message.state.id = "c1";
+  message.state.status = "creating";
+  message.state.pid = 55;
+  message.state.bundle = "/b";
+  message.state.oci_version = "1.2.1";
+  EXPECT_EQ(text_for_seccomp_agent(message),
+            R"({"ociVersion":"1.2.1","fds":["seccompFd"],"pid":77,)"
+            R"("metadata":"what the profile says","state":{"ociVersion":"1.2.1","id":"c1",)"
+            R"("status":"creating","pid":55,"bundle":"/b"}})");
+}
+
 }  // namespace
 }  // namespace sysbox::runc

@@ -147,7 +147,7 @@ TEST(SeccompProfile, FlagsOfListenersAreRefusedTheOthersTaken) {
                    "SECCOMP_FILTER_FLAG_TSYNC"};
   EXPECT_EQ(outcome(profile, make_directory), "EPERM");
   profile.flags = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"};
-  const Result<void> loaded = load_seccomp_profile(profile);
+  const Result<UniqueFd> loaded = load_seccomp_profile(profile);
   ASSERT_FALSE(loaded.ok());
   EXPECT_THAT(loaded.error().message(), testing::HasSubstr("WAIT_KILLABLE_RECV"));
 }
@@ -182,10 +182,7 @@ TEST(SeccompProfile, EveryArchitectureHasItsOwnNumbers) {
 #endif
 
 TEST(SeccompProfile, WhatCannotBeTranslatedIsNamed) {
-  OciSeccomp profile = allow_all_but({"mkdirat"}, "SCMP_ACT_NOTIFY");
-  EXPECT_THAT(load_seccomp_profile(profile).error().message(),
-              testing::HasSubstr("SCMP_ACT_NOTIFY"));
-  profile = allow_all_but({"mkdirat"}, "SCMP_ACT_ERRNO");
+  OciSeccomp profile = allow_all_but({"mkdirat"}, "SCMP_ACT_ERRNO");
   profile.architectures = {"SCMP_ARCH_PDP11"};
   EXPECT_THAT(load_seccomp_profile(profile).error().message(),
               testing::HasSubstr("SCMP_ARCH_PDP11"));

@@ -364,12 +364,21 @@ TEST_F(Conversion, NoProfileStaysNone) {
   EXPECT_FALSE(converted(small_spec()).linux_part.seccomp.has_value());
 }
 
-TEST_F(Conversion, ASecondSeccompListenerIsRefused) {
-  EXPECT_EQ(error_of(changed_spec("/linux/seccomp", R"({"defaultAction": "SCMP_ACT_ALLOW",
-              "listenerPath": "/run/agent.sock",
-              "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})")),
-            "linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY is not supported: a system "
-            "container's only seccomp listener is sysbox-fs");
+TEST_F(Conversion, ANotifyRuleNeedsAnAgentThatCanAnswer) {
+  const auto with = [](const std::string& members, const std::string& call) {
+    return changed_spec("/linux/seccomp", "{" + members + R"(, "syscalls": [{"names": [")" + call +
+                                              R"("], "action": "SCMP_ACT_NOTIFY"}]})");
+  };
+  const std::string allow = R"("defaultAction": "SCMP_ACT_ALLOW")";
+  const std::string agent = R"(, "listenerPath": "/run/agent.sock")";
+  EXPECT_THAT(error_of(with(allow, "mkdir")), HasSubstr("linux.seccomp.listenerPath: is missing"));
+  EXPECT_EQ(error_of(with(allow + agent, "write")),
+            "linux.seccomp.syscalls[0]: SCMP_ACT_NOTIFY cannot be used for the write syscall");
+  EXPECT_THAT(error_of(with(R"("defaultAction": "SCMP_ACT_NOTIFY")" + agent, "mkdir")),
+              HasSubstr("linux.seccomp.defaultAction"));
+  const OciSpec spec = converted(with(allow + agent, "mount"));
+  ASSERT_THAT(spec.linux_part.seccomp->rules, Not(IsEmpty()));
+  EXPECT_EQ(spec.linux_part.seccomp->rules[0].action, "SCMP_ACT_NOTIFY") << "also of a machine's";
 }
 
 // The whole.
