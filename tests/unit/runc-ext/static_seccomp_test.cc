@@ -28,13 +28,16 @@ OciSeccomp allow_all_but(std::vector<std::string> names, const std::string& acti
   return profile;
 }
 
-// Allows what the child of a test needs, and "openat2", number 437.
+// Allows what the child of a test needs, also with a sanitizer, and "openat2", number 437.
 OciSeccomp deny_all(const std::string& action, std::optional<std::uint32_t> errno_ret = {}) {
   OciSeccomp profile;
   profile.default_action = action;
   profile.default_errno_ret = errno_ret;
-  profile.rules = {
-      {{"exit_group", "exit", "write", "openat2", "no_such_call"}, "SCMP_ACT_ALLOW", {}, {}}};
+  profile.rules = {{{"exit_group", "exit", "write", "openat2", "no_such_call", "brk", "futex",
+                     "madvise", "mmap", "mprotect", "munmap", "sigaltstack"},
+                    "SCMP_ACT_ALLOW",
+                    {},
+                    {}}};
   return profile;
 }
 
