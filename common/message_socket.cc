@@ -67,7 +67,7 @@ Result<void> MessageSocket::send(std::string_view text, std::span<const int> fds
   }
   std::string bytes(text);
   bytes += '\0';
-  ControlBuffer control{};
+  PassedFds passed;
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     struct iovec part {
@@ -76,15 +76,7 @@ Result<void> MessageSocket::send(std::string_view text, std::span<const int> fds
     struct msghdr header {};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
-    if (sent == 0 && !fds.empty()) {
-      header.msg_control = control.bytes.data();
-      header.msg_controllen = CMSG_SPACE(fds.size_bytes());
-      struct cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-      std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-    }
+    if (sent == 0) passed.attach_to(header, fds);
     const ssize_t n = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) {
       sent += static_cast<std::size_t>(n);

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/passed_fds.h"
 #include "common/result.h"
 #include "common/syscalls.h"
 #include "common/unique_fd.h"
@@ -22,8 +23,6 @@ namespace sysbox {
 
 // What one message may hold: bounds what a peer can make us allocate.
 inline constexpr std::size_t kMaxMessageBytes = 4U << 20U;
-// The kernel's own limit for one SCM_RIGHTS message (SCM_MAX_FD, unix(7)).
-inline constexpr std::size_t kMaxMessageFds = 253;
 
 // Splits a byte stream at NUL bytes. Pure: no I/O.
 class MessageFramer {

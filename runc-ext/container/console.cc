@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 
+#include "common/passed_fds.h"
 #include "common/root_dir.h"
 #include "common/syscalls.h"
 
@@ -68,17 +69,11 @@ Result<void> send_named_fd(int socket_fd, std::string_view name, int fd) {
   struct iovec part {
     data.data(), data.size()
   };
-  alignas(struct cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  PassedFds passed;
   struct msghdr message {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  passed.attach_to(message, {&fd, 1});
   ssize_t sent = -1;
   do {
     sent = ::sendmsg(socket_fd, &message, MSG_NOSIGNAL);

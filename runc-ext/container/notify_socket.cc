@@ -8,9 +8,11 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include "common/log.h"
+#include "common/passed_fds.h"
 #include "common/root_dir.h"
 
 namespace sysbox::runc {
@@ -48,23 +50,15 @@ Result<UniqueFd> datagram_socket() {
   return socket;
 }
 
-Result<void> send_text(int socket, std::string text, int fd = -1) {
+Result<void> send_text(int socket, std::string text, std::span<const int> fds = {}) {
   struct iovec part {
     text.data(), text.size()
   };
-  alignas(struct cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  PassedFds passed;
   struct msghdr message {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  }
+  passed.attach_to(message, fds);
   if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return last_error("send to NOTIFY_SOCKET");
   return {};
 }
@@ -73,7 +67,8 @@ Result<void> send_text(int socket, std::string text, int fd = -1) {
 // gone (sd_notify_barrier(3)).
 Result<void> wait_for_manager(int socket) {
   auto [ours, given] = TRY(sys::pipe());
-  TRY(send_text(socket, "BARRIER=1", given.get()));
+  const std::array fds = {given.get()};
+  TRY(send_text(socket, "BARRIER=1", fds));
   given.reset();
   const Result<void> done = sys::wait_for(ours.get(), POLLIN, after(kBarrierTimeout));
   if (!done.ok()) log::warning("NOTIFY_SOCKET: no answer to a barrier, going on without");

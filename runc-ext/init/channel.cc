@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "common/message_socket.h"
+#include "common/passed_fds.h"
 
 namespace sysbox::runc {
 namespace {
@@ -26,19 +26,11 @@ Result<void> send_packet(int socket, Header header, std::string_view text,
                          std::span<const int> fds) {
   std::array<struct iovec, 2> parts{
       {{&header, sizeof header}, {const_cast<char*>(text.data()), text.size()}}};
-  Control control{};
+  PassedFds passed;
   struct msghdr message {};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
-  if (!fds.empty()) {
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-    struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-  }
+  passed.attach_to(message, fds);
   if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return last_error("send to the other process");
   return {};
 }
