@@ -1,6 +1,7 @@
 #include "fs-emulator/sysctl_store.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "fs-emulator/text_fields.h"
 
@@ -22,6 +23,23 @@ std::string initial_text(const HostFiles& host, const Sysctl& sysctl) {
   const std::string_view line = next_line(rest);
   // A host without the file has no place to bind ours to; the value matters to nobody.
   return line.empty() ? join(std::max<std::int64_t>(sysctl.min, 0), "\n") : join(line, "\n");
+}
+
+std::optional<std::size_t> row_of(std::string_view path) {
+  const auto rows = sysctls();
+  const auto found = std::lower_bound(
+      rows.begin(), rows.end(), path,
+      [](const Sysctl& row, std::string_view wanted) { return row.path < wanted; });
+  if (found == rows.end() || found->path != path) return {};
+  return static_cast<std::size_t>(found - rows.begin());
+}
+
+// The 0 of a pair's other file may lie outside the range of what can be written.
+bool is_possible(const Sysctl& sysctl, const std::string& value) {
+  if (sysctl.policy != SysctlPolicy::StoredPerContainer) return false;
+  if (!sysctl.zeroes.empty() && value == "0\n") return true;
+  const Result<std::string> parsed = parse_sysctl_write(sysctl, value, value);
+  return parsed.ok() && parsed.value() == value;
 }
 
 }  // namespace
@@ -48,11 +66,28 @@ Result<void> SysctlStore::write(std::size_t index, std::string_view written) {
   if (sysctl.policy == SysctlPolicy::Trigger) return {};
   written_[index] = std::move(text);
   if (sysctl.zeroes.empty()) return {};
-  const auto rows = sysctls();
-  const auto other = std::find_if(
-      rows.begin(), rows.end(), [&sysctl](const Sysctl& row) { return row.path == sysctl.zeroes; });
-  if (other != rows.end()) written_[static_cast<std::size_t>(other - rows.begin())] = "0\n";
+  const std::optional<std::size_t> other = row_of(sysctl.zeroes);
+  if (other) written_[*other] = "0\n";
   return {};
+}
+
+std::vector<SavedSysctl> SysctlStore::save() const {
+  std::vector<SavedSysctl> saved;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [index, value] : written_) {
+    saved.push_back({std::string(sysctls()[index].path), value});
+  }
+  return saved;
+}
+
+void SysctlStore::load(const std::vector<SavedSysctl>& saved) {
+  std::map<std::size_t, std::string> written;
+  for (const SavedSysctl& each : saved) {
+    const std::optional<std::size_t> index = row_of(each.path);
+    if (index && is_possible(sysctls()[*index], each.value)) written[*index] = each.value;
+  }
+  const std::lock_guard lock(mutex_);
+  written_ = std::move(written);
 }
 
 }  // namespace sysbox::fs

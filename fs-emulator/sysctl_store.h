@@ -24,6 +24,12 @@ class SysctlDefaults {
   std::vector<std::string> values_;
 };
 
+// One value that a container has, as plain data: how it is kept while no daemon runs.
+struct SavedSysctl {
+  std::string path;   // "/proc/sys/kernel/panic"
+  std::string value;  // as it is read, with the final newline
+};
+
 // An index is that of the row in sysctls().
 class SysctlStore {
  public:
@@ -31,6 +37,12 @@ class SysctlStore {
 
   std::string value(std::size_t index) const;
   Result<void> write(std::size_t index, std::string_view written);
+
+  // What differs from the defaults, sorted by path.
+  std::vector<SavedSysctl> save() const;
+  // Takes the place of all that was written. Left out is what this version does not know or what
+  // no write could have made: the defaults stand for it.
+  void load(const std::vector<SavedSysctl>& saved);
 
  private:
   const std::string& current(std::size_t index) const;

@@ -70,6 +70,36 @@ TEST_F(Store, FixedValuesCannotBeWritten) {
   EXPECT_EQ(store_.write(row_of("/proc/sys/fs/file-nr"), "1").error().code(), EACCES);
 }
 
+TEST_F(Store, IsTheSameAfterItWasSavedAndLoaded) {
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/kernel/core_pattern"), "|/bin/x %p\n").ok());
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/kernel/printk"), "7 4\n").ok());
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/vm/dirty_bytes"), "8192").ok());
+  SysctlStore other(defaults_);
+  other.load(store_.save());
+  for (std::size_t i = 0; i < sysctls().size(); ++i) {
+    EXPECT_EQ(other.value(i), store_.value(i)) << sysctls()[i].path;
+  }
+  EXPECT_EQ(other.value(row_of("/proc/sys/vm/dirty_ratio")), "0\n");
+}
+
+TEST_F(Store, LoadsNothingThatCouldNotHaveBeenWritten) {
+  store_.load({{"/proc/sys/kernel/no_such_file", "1\n"},
+               {"/proc/sys/vm/swappiness", "201\n"},
+               {"/proc/sys/vm/drop_caches", "1\n"},
+               {"/proc/sys/fs/file-nr", "1\t2\t3\n"},
+               {"/proc/sys/kernel/panic", "10"},
+               {"/proc/sys/vm/page-cluster", "5\n"}});
+  ASSERT_EQ(store_.save().size(), 1U);
+  EXPECT_EQ(store_.save()[0].path, "/proc/sys/vm/page-cluster");
+  EXPECT_EQ(store_.save()[0].value, "5\n");
+}
+
+TEST_F(Store, LoadingTakesThePlaceOfWhatWasWritten) {
+  ASSERT_TRUE(store_.write(row_of("/proc/sys/kernel/panic"), "10\n").ok());
+  store_.load({});
+  EXPECT_EQ(store_.value(row_of("/proc/sys/kernel/panic")), "0\n");
+}
+
 // What kubelet, kube-proxy, systemd and usual installers write at start (and must not fail).
 TEST_F(Store, TakesWhatSystemsWriteAtStart) {
   const std::pair<const char*, const char*> writes[] = {
