@@ -31,14 +31,12 @@ struct RegisterRequest {
 struct Piece {
   std::string filesystem;  // "proc" or "sysfs"
   std::string target;      // below that file system's root: "sys/kernel/panic"
-  std::string tree;        // which descriptor of the reply it comes from: "static" or "live"
-  std::string source;      // its name below that tree's root
+  std::string source;      // its name below the root of the reply's tree
 };
 
 struct RegisterReply {
   std::vector<Piece> pieces;
-  UniqueFd static_tree;  // detached FUSE mounts, owned by the host's user namespace
-  UniqueFd live_tree;
+  UniqueFd tree;  // detached FUSE mount, owned by the host's user namespace
 };
 
 // Called when the container's init exists and its mounts are in place, before it runs its program.

@@ -33,12 +33,11 @@ Result<RegisterReply> Client::register_container(const RegisterRequest& request)
   varlink::Parameters reply = TRY(call(socket_path_, "Register", to_json(request)));
   RegisterReply out;
   out.pieces = TRY(parse_pieces(reply.json).in("sysbox-fs's reply"));
-  if (reply.fds.size() != 2) {
+  if (reply.fds.size() != 1) {
     return Error(EPROTO,
-                 join("sysbox-fs's reply: 2 descriptors expected, ", reply.fds.size(), " found"));
+                 join("sysbox-fs's reply: one descriptor expected, ", reply.fds.size(), " found"));
   }
-  out.static_tree = std::move(reply.fds[0]);
-  out.live_tree = std::move(reply.fds[1]);
+  out.tree = std::move(reply.fds[0]);
   return out;
 }
 

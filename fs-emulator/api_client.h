@@ -15,7 +15,7 @@ class Client {
  public:
   explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
 
-  // Opens the container's FUSE connections. EEXIST if the id is registered.
+  // Opens the container's FUSE connection. EEXIST if the id is registered.
   Result<RegisterReply> register_container(const RegisterRequest& request);
   Result<void> start_container(const StartRequest& request);
   // Hands over (a duplicate of) the seccomp listener of a process that runs in the container.

@@ -64,7 +64,6 @@ Result<Piece> parse_piece(const nlohmann::json& json, const std::string& path) {
   JsonFields fields(json, path);
   fields.required("filesystem", piece.filesystem);
   fields.required("target", piece.target);
-  fields.required("tree", piece.tree);
   fields.required("source", piece.source);
   TRY(std::move(fields).finish());
   return piece;
@@ -91,10 +90,8 @@ nlohmann::json to_json(const RegisterRequest& request) {
 nlohmann::json to_json(const std::vector<Piece>& pieces) {
   nlohmann::json array = nlohmann::json::array();
   for (const Piece& piece : pieces) {
-    array.push_back({{"filesystem", piece.filesystem},
-                     {"target", piece.target},
-                     {"tree", piece.tree},
-                     {"source", piece.source}});
+    array.push_back(
+        {{"filesystem", piece.filesystem}, {"target", piece.target}, {"source", piece.source}});
   }
   return {{"pieces", std::move(array)}};
 }

@@ -30,8 +30,7 @@ Result<varlink::Parameters> answer_register(ContainerRegistry& registry,
   RegisterReply reply = TRY(logged("register", registry.register_container(request)));
   log::debug("registered");
   varlink::Parameters out{to_json(reply.pieces), {}};
-  out.fds.push_back(std::move(reply.static_tree));
-  out.fds.push_back(std::move(reply.live_tree));
+  out.fds.push_back(std::move(reply.tree));
   return out;
 }
 

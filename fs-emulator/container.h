@@ -21,12 +21,11 @@ struct ContainerIdentity {
   CgroupDirectories cgroups;
 };
 
-// The container's emulated files as mounts: what is bound over a procfs or sysfs of it.
+// The container's emulated files as a mount: what is bound over a procfs or sysfs of it.
 // Immutable after registration.
-struct EmulatedTrees {
+struct EmulatedTree {
   std::vector<Piece> pieces;
-  UniqueFd static_tree;  // detached FUSE mounts
-  UniqueFd live_tree;
+  UniqueFd mount;  // detached, FUSE
 };
 
 // The container's first process. A copy of its pidfd; the pid is for /proc paths and is only

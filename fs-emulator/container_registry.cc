@@ -38,29 +38,23 @@ Result<std::unique_ptr<ContainerRegistry::Container>> ContainerRegistry::make_co
       ContainerIdentity{request.id, request.uid_map, request.gid_map, request.cgroups});
   container->state = std::make_shared<ContainerState>(
       host_, defaults_, request.cgroups, host_root(request.uid_map), host_root(request.gid_map));
-  container->sessions = TRY(spares_.take());
-  FuseSession& static_session = *container->sessions.static_session;
-  FuseSession& live_session = *container->sessions.live_session;
-  static_session.tree().assign(container->state);
-  live_session.tree().assign(container->state);
+  container->session = TRY(spares_.take());
+  container->session->tree().assign(container->state);
   // The mounts of a detached tree end with the namespace that it is attached in: sysbox-runc gets
-  // others than we keep. The caller's thread serves one connection and nothing else.
+  // another than we keep. The caller's thread serves one connection and nothing else.
   TRY(sys::unshare(CLONE_FS));
   const MountLocksmith* locksmith = TRY(MountLocksmith::instance());
-  auto [static_kept, static_given] = TRY(locksmith->two_of(static_session.take_mount()));
-  auto [live_kept, live_given] = TRY(locksmith->two_of(live_session.take_mount()));
+  auto [kept, given] = TRY(locksmith->two_of(container->session->take_mount()));
   reply.pieces = all_pieces();
-  reply.static_tree = std::move(static_given);
-  reply.live_tree = std::move(live_given);
-  container->trees = std::make_shared<const EmulatedTrees>(
-      EmulatedTrees{all_pieces(), std::move(static_kept), std::move(live_kept)});
+  reply.tree = std::move(given);
+  container->tree =
+      std::make_shared<const EmulatedTree>(EmulatedTree{all_pieces(), std::move(kept)});
   return container;
 }
 
 void ContainerRegistry::end(Container& container) {
   notify_loop_.remove_container(container.identity->id);
-  loop_.remove(*container.sessions.static_session);
-  loop_.remove(*container.sessions.live_session);
+  loop_.remove(*container.session);
 }
 
 Result<RegisterReply> ContainerRegistry::register_container(const RegisterRequest& request) {
@@ -115,7 +109,7 @@ Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd lis
     }
     Container& container = *found->second;
     if (!container.actions) {
-      container.actions = make_container_actions(container.identity, container.trees);
+      container.actions = make_container_actions(container.identity, container.tree);
     }
     actions = container.actions;
   }

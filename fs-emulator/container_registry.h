@@ -23,7 +23,7 @@ class ContainerRegistry {
   // All are borrowed.
   ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
                     seccomp::NotifyLoop& notify_loop);
-  ~ContainerRegistry();  // ends every container's connections
+  ~ContainerRegistry();  // ends every container's connection
   ContainerRegistry(const ContainerRegistry&) = delete;
   ContainerRegistry& operator=(const ContainerRegistry&) = delete;
 
@@ -39,10 +39,10 @@ class ContainerRegistry {
  private:
   struct Container {
     std::shared_ptr<const ContainerIdentity> identity;
-    std::shared_ptr<const EmulatedTrees> trees;
+    std::shared_ptr<const EmulatedTree> tree;
     std::shared_ptr<ContainerState> state;
     std::shared_ptr<seccomp::ContainerActions> actions;  // made with the first listener
-    SessionPair sessions;
+    std::shared_ptr<FuseSession> session;
     ContainerInit init;
   };
   Result<std::unique_ptr<Container>> make_container(const RegisterRequest& request,

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -95,21 +96,17 @@ Result<dev_t> device_of(int tree_fd) {
 class EmulatedMounts : public seccomp::ContainerActions {
  public:
   EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
-                 std::shared_ptr<const EmulatedTrees> trees)
-      : identity_(std::move(identity)), trees_(std::move(trees)) {
-    for (const Piece& piece : trees_->pieces) {
-      const int source = piece.tree == "live" ? trees_->live_tree.get() : trees_->static_tree.get();
+                 std::shared_ptr<const EmulatedTree> tree)
+      : identity_(std::move(identity)), tree_(std::move(tree)) {
+    for (const Piece& piece : tree_->pieces) {
       (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_)
-          .push_back({piece.target, source, piece.source});
+          .push_back({piece.target, tree_->mount.get(), piece.source});
     }
-    for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
-      if (!tree->valid()) continue;
-      const Result<dev_t> device = device_of(tree->get());
-      if (device.ok()) {
-        devices_.push_back(device.value());
-      } else {
-        log::error(device.error().message());
-      }
+    const Result<dev_t> device = device_of(tree_->mount.get());
+    if (device.ok()) {
+      device_ = device.value();
+    } else {
+      log::error(device.error().message());
     }
   }
 
@@ -127,9 +124,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
     return build(TRY(plain_sysfs(target.net_fd, mount)), sysfs_pieces_);
   }
 
-  bool is_piece_device(dev_t device) const override {
-    return std::find(devices_.begin(), devices_.end(), device) != devices_.end();
-  }
+  bool is_piece_device(dev_t device) const override { return device == device_; }
 
  private:
   // The last pid namespace asked for, and, once it is asked for again, a tree for it to clone:
@@ -143,13 +138,13 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   Result<UniqueFd> repeated_procfs(int pid_namespace_fd, const Template& known);
   Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
-  Result<void> have_trees_adopted(MountLocksmith& locksmith);
+  Result<void> have_tree_adopted(MountLocksmith& locksmith);
 
   const std::shared_ptr<const ContainerIdentity> identity_;
-  const std::shared_ptr<const EmulatedTrees> trees_;
+  const std::shared_ptr<const EmulatedTree> tree_;
   std::vector<MountPiece> procfs_pieces_;
   std::vector<MountPiece> sysfs_pieces_;
-  std::vector<dev_t> devices_;
+  std::optional<dev_t> device_;
   std::mutex mutex_;  // of what follows; not held while anything is built
   Template template_;
   MountLocksmith* adopted_by_ = nullptr;
@@ -201,17 +196,15 @@ Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPie
     if (attached.error().code() != EINVAL) return attached.error();
     kernel_abilities().attach_to_detached = false;
   }
-  TRY(have_trees_adopted(*locksmith));
+  TRY(have_tree_adopted(*locksmith));
   TRY(locksmith->assemble_inside(tree.get(), [&] { return attach_pieces(tree.get(), pieces); }));
   return locksmith->lock(std::move(tree));
 }
 
-Result<void> EmulatedMounts::have_trees_adopted(MountLocksmith& locksmith) {
+Result<void> EmulatedMounts::have_tree_adopted(MountLocksmith& locksmith) {
   const std::lock_guard lock(mutex_);
   if (adopted_by_ != nullptr) return {};
-  for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
-    if (tree->valid()) TRY(locksmith.adopt(tree->get()).in("emulated tree"));
-  }
+  TRY(locksmith.adopt(tree_->mount.get()).in("emulated tree"));
   adopted_by_ = &locksmith;
   return {};
 }
@@ -221,11 +214,8 @@ EmulatedMounts::~EmulatedMounts() {
   // Whoever ends us may share its file system attributes with others.
   std::thread([this] {
     if (!sys::unshare(CLONE_FS).ok()) return;
-    for (const UniqueFd* tree : {&trees_->static_tree, &trees_->live_tree}) {
-      if (!tree->valid()) continue;
-      const Result<void> gone = adopted_by_->disown(tree->get());
-      if (!gone.ok()) log::error("emulated tree: ", gone.error().message());
-    }
+    const Result<void> gone = adopted_by_->disown(tree_->mount.get());
+    if (!gone.ok()) log::error("emulated tree: ", gone.error().message());
   }).join();
 }
 
@@ -237,8 +227,8 @@ KernelAbilities& kernel_abilities() {
 }
 
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
-    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTrees> trees) {
-  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(trees));
+    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree) {
+  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree));
 }
 
 }  // namespace sysbox::fs

@@ -20,9 +20,9 @@ struct KernelAbilities {
 KernelAbilities& kernel_abilities();
 
 // The actions of one container for the notifier; keeps what it is given alive. Before Linux 6.15
-// it gives the trees a place in a mount namespace of its own with the first mount that is made,
-// so no one else may attach them: others need clones of their own.
+// it gives the tree a place in a mount namespace of its own with the first mount that is made,
+// so no one else may attach it: others need clones of their own.
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
-    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTrees> trees);
+    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree);
 
 }  // namespace sysbox::fs

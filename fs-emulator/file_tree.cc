@@ -29,7 +29,7 @@ std::shared_ptr<ContainerState> FileTree::container() const {
 }
 
 Result<const Node*> FileTree::file_of(fuse_ino_t inode) const {
-  const Node* node = nodes_.find(inode);
+  const Node* node = NodeList::instance().find(inode);
   if (node == nullptr) return errno_error(ENOENT, "inode ", inode);
   return node;
 }

@@ -51,14 +51,13 @@ struct NodeAttributes {
 // others read, and a mixture of two values was seen.
 class FileTree {
  public:
-  explicit FileTree(const NodeList& nodes) : nodes_(nodes) {}
+  FileTree() = default;
   FileTree(const FileTree&) = delete;
   FileTree& operator=(const FileTree&) = delete;
 
   // From here on the files are this container's.
   void assign(std::shared_ptr<ContainerState> container);
 
-  const NodeList& nodes() const { return nodes_; }
   // `pid`: who asks, on the host; 0 if the kernel does not say.
   Result<NodeAttributes> attributes(fuse_ino_t inode, int pid);
 
@@ -82,7 +81,6 @@ class FileTree {
   // ESTALE before a container is assigned.
   Result<std::string> make_text(const Node& node, int pid) const;
 
-  const NodeList& nodes_;
   mutable std::mutex mutex_;
   std::shared_ptr<ContainerState> container_;
   std::map<std::uint64_t, OpenFile> open_files_;

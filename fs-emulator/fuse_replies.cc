@@ -44,7 +44,7 @@ Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode, int p
 
 Result<struct fuse_entry_param> look_up(FileTree& tree, fuse_ino_t parent, const char* name,
                                         int pid) {
-  const std::optional<fuse_ino_t> inode = tree.nodes().inode_of(name);
+  const std::optional<fuse_ino_t> inode = NodeList::instance().inode_of(name);
   if (parent != FUSE_ROOT_ID || !inode) return errno_error(ENOENT, name);
   return entry_of(tree, *inode, pid);
 }
@@ -115,13 +115,13 @@ Result<std::string> list(fuse_req_t request, fuse_ino_t directory, std::size_t s
   FileTree& tree = tree_of(request);
   std::string out(size, '\0');
   std::size_t used = 0;
-  const std::size_t count = directory == FUSE_ROOT_ID ? tree.nodes().nodes().size() : 0;
+  const std::size_t count = directory == FUSE_ROOT_ID ? NodeList::instance().nodes().size() : 0;
   constexpr std::array kDots = {".", ".."};
   for (std::size_t i = from; i < kDots.size() + count; ++i) {
     const bool is_dot = i < kDots.size();
     const fuse_ino_t inode =
         is_dot ? directory : NodeList::kFirstInode + static_cast<fuse_ino_t>(i - kDots.size());
-    const char* name = is_dot ? kDots[i] : tree.nodes().find(inode)->name.c_str();
+    const char* name = is_dot ? kDots[i] : NodeList::instance().find(inode)->name.c_str();
     struct fuse_entry_param entry = TRY(entry_of(tree, inode, fuse_req_ctx(request)->pid));
     if (is_dot) entry.ino = 0;  // no lookup of these
     const auto next = static_cast<off_t>(i + 1);

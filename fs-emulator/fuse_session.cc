@@ -54,7 +54,8 @@ struct SessionDestroyer {
 RequestBuffer::RequestBuffer() : bytes_(new char[kRequestBufferBytes]) {}
 std::size_t RequestBuffer::size() { return kRequestBufferBytes; }
 
-Result<std::shared_ptr<FuseSession>> FuseSession::open(std::unique_ptr<FileTree> tree) {
+Result<std::shared_ptr<FuseSession>> FuseSession::open() {
+  auto tree = std::make_unique<FileTree>();
   std::array<char, 16> name = {"sysbox-fs"};
   std::array<char*, 2> arguments = {name.data(), nullptr};
   struct fuse_args args = FUSE_ARGS_INIT(1, arguments.data());

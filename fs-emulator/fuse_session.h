@@ -1,6 +1,7 @@
 #pragma once
 
-// FuseSession: one FUSE connection and the detached mount of its tree.
+// FuseSession: the FUSE connection of one container, or of none yet, and the detached mount of its
+// tree.
 
 #include <cstddef>
 #include <memory>
@@ -29,7 +30,7 @@ class RequestBuffer {
 class FuseSession {
  public:
   // Opens the device and mounts it on nothing: no path of the host leads to the files.
-  static Result<std::shared_ptr<FuseSession>> open(std::unique_ptr<FileTree> tree);
+  static Result<std::shared_ptr<FuseSession>> open();
   // Ends the connection: whoever waits for an answer gets ECONNABORTED, later callers ENOTCONN.
   ~FuseSession();
   FuseSession(const FuseSession&) = delete;

@@ -14,16 +14,7 @@ std::string node_name(std::string_view path) {
   return name;
 }
 
-std::vector<Node> live_nodes() {
-  std::vector<Node> nodes;
-  for (std::size_t row = 0; row < emulated_files().size(); ++row) {
-    const EmulatedFile& file = emulated_files()[row];
-    nodes.push_back({node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
-  }
-  return nodes;
-}
-
-std::vector<Node> static_nodes() {
+std::vector<Node> make_nodes() {
   std::vector<Node> nodes;
   for (std::size_t row = 0; row < sysctls().size(); ++row) {
     const Sysctl& sysctl = sysctls()[row];
@@ -37,15 +28,11 @@ std::vector<Node> static_nodes() {
                      is_file ? NodeKind::kEmptyFile : NodeKind::kEmptyDirectory,
                      is_file ? S_IFREG | 0444U : S_IFDIR | 0555U, row});
   }
-  return nodes;
-}
-
-void append_pieces(std::vector<Piece>& pieces, const NodeList& list, const std::string& tree) {
-  for (const Node& node : list.nodes()) {
-    const bool is_proc = node.path.starts_with("/proc/");
-    pieces.push_back({is_proc ? "proc" : "sysfs", std::string(node.path.substr(is_proc ? 6 : 5)),
-                      tree, node.name});
+  for (std::size_t row = 0; row < emulated_files().size(); ++row) {
+    const EmulatedFile& file = emulated_files()[row];
+    nodes.push_back({node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
   }
+  return nodes;
 }
 
 }  // namespace
@@ -54,13 +41,8 @@ NodeList::NodeList(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) by_name_.emplace(nodes_[i].name, kFirstInode + i);
 }
 
-const NodeList& NodeList::of_static_tree() {
-  static const NodeList list(static_nodes());
-  return list;
-}
-
-const NodeList& NodeList::of_live_tree() {
-  static const NodeList list(live_nodes());
+const NodeList& NodeList::instance() {
+  static const NodeList list(make_nodes());
   return list;
 }
 
@@ -78,8 +60,11 @@ std::optional<fuse_ino_t> NodeList::inode_of(std::string_view name) const {
 const std::vector<Piece>& all_pieces() {
   static const std::vector<Piece> pieces = [] {
     std::vector<Piece> all;
-    append_pieces(all, NodeList::of_static_tree(), "static");
-    append_pieces(all, NodeList::of_live_tree(), "live");
+    for (const Node& node : NodeList::instance().nodes()) {
+      const bool is_proc = node.path.starts_with("/proc/");
+      all.push_back(
+          {is_proc ? "proc" : "sysfs", std::string(node.path.substr(is_proc ? 6 : 5)), node.name});
+    }
     return all;
   }();
   return pieces;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The nodes of the two FUSE connections, made from the tables: inode numbers ↔ names. All
+// The nodes of a container's FUSE connection, made from the tables: inode numbers ↔ names. All
 // containers have the same.
 
 #include <fuse_lowlevel.h>
@@ -20,7 +20,7 @@ namespace sysbox::fs {
 enum class NodeKind : std::uint8_t { kLive, kSysctl, kEmptyFile, kEmptyDirectory };
 
 struct Node {
-  std::string name;       // "proc:sys:kernel:panic": both trees are flat
+  std::string name;       // "proc:sys:kernel:panic": the tree is flat
   std::string_view path;  // "/proc/sys/kernel/panic"
   NodeKind kind;
   mode_t mode;            // with the file type
@@ -29,8 +29,7 @@ struct Node {
 
 class NodeList {
  public:
-  static const NodeList& of_static_tree();
-  static const NodeList& of_live_tree();
+  static const NodeList& instance();
 
   // Inode numbers go from kFirstInode on, in order; the root has FUSE_ROOT_ID.
   static constexpr fuse_ino_t kFirstInode = FUSE_ROOT_ID + 1;

@@ -34,37 +34,26 @@ SpareSessions::~SpareSessions() {
   }
   changed_.notify_all();
   keeper_.join();
-  for (const SessionPair& pair : spares_) {
-    loop_.remove(*pair.static_session);
-    loop_.remove(*pair.live_session);
-  }
+  for (const auto& session : spares_) loop_.remove(*session);
 }
 
-Result<SessionPair> SpareSessions::open_pair() {
-  SessionPair pair;
-  pair.static_session =
-      TRY(FuseSession::open(std::make_unique<FileTree>(NodeList::of_static_tree())));
-  pair.live_session = TRY(FuseSession::open(std::make_unique<FileTree>(NodeList::of_live_tree())));
-  TRY(loop_.add(pair.static_session));
-  Result<void> added = loop_.add(pair.live_session);
-  if (!added.ok()) {
-    loop_.remove(*pair.static_session);
-    return std::move(added).error();
-  }
-  return pair;
+Result<std::shared_ptr<FuseSession>> SpareSessions::open() {
+  std::shared_ptr<FuseSession> session = TRY(FuseSession::open());
+  TRY(loop_.add(session));
+  return session;
 }
 
-Result<SessionPair> SpareSessions::take() {
+Result<std::shared_ptr<FuseSession>> SpareSessions::take() {
   {
     const std::lock_guard lock(mutex_);
     if (!spares_.empty()) {
-      SessionPair pair = std::move(spares_.back());
+      std::shared_ptr<FuseSession> session = std::move(spares_.back());
       spares_.pop_back();
       changed_.notify_all();
-      return pair;
+      return session;
     }
   }
-  return open_pair();
+  return open();
 }
 
 void SpareSessions::keep_count() {
@@ -74,21 +63,19 @@ void SpareSessions::keep_count() {
       changed_.wait(lock, [this] { return stopping_ || spares_.size() < count_; });
       if (stopping_) return;
     }
-    Result<SessionPair> pair = open_pair();
-    if (!pair.ok()) {
+    Result<std::shared_ptr<FuseSession>> session = open();
+    if (!session.ok()) {
       // Out of descriptors or memory. Register says so itself; look again when one was taken.
-      log::warning("spare emulated files: ", pair.error().message(), ", going on without");
+      log::warning("spare emulated files: ", session.error().message(), ", going on without");
       std::unique_lock lock(mutex_);
       changed_.wait(lock);
       if (stopping_) return;
       continue;
     }
-    for (const auto& session : {pair.value().static_session, pair.value().live_session}) {
-      const Result<void> known = look_up_all(session->mount_fd());
-      if (!known.ok()) log::warning(known.error().message(), ", going on without");
-    }
+    const Result<void> known = look_up_all(session.value()->mount_fd());
+    if (!known.ok()) log::warning(known.error().message(), ", going on without");
     const std::lock_guard lock(mutex_);
-    spares_.push_back(std::move(pair).value());
+    spares_.push_back(std::move(session).value());
   }
 }
 

@@ -15,32 +15,26 @@
 
 namespace sysbox::fs {
 
-// Both connections of a container; the FuseLoop serves them.
-struct SessionPair {
-  std::shared_ptr<FuseSession> static_session;
-  std::shared_ptr<FuseSession> live_session;
-};
-
 class SpareSessions {
  public:
-  // Keeps `count` pairs, made by a thread that sleeps while there are so many.
+  // Keeps `count` sessions, made by a thread that sleeps while there are so many.
   SpareSessions(FuseLoop& loop, std::size_t count);
   ~SpareSessions();
   SpareSessions(const SpareSessions&) = delete;
   SpareSessions& operator=(const SpareSessions&) = delete;
 
-  // A spare pair, or a new one if there is none.
-  Result<SessionPair> take();
+  // A spare session, or a new one if there is none; the FuseLoop serves it.
+  Result<std::shared_ptr<FuseSession>> take();
 
  private:
-  Result<SessionPair> open_pair();
+  Result<std::shared_ptr<FuseSession>> open();
   void keep_count();
 
   FuseLoop& loop_;
   const std::size_t count_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<SessionPair> spares_;
+  std::vector<std::shared_ptr<FuseSession>> spares_;
   bool stopping_ = false;
   std::thread keeper_;
 };

@@ -280,12 +280,10 @@ class Creation {
     Result<fs::RegisterReply> registered = emulator_.register_container(request);
     record_.emulation_registered = may_be_registered(registered);
     emulation_ = TRY(std::move(registered));
-    plan_.emulated_trees = {emulation_.static_tree.get(), emulation_.live_tree.get()};
+    plan_.emulated_tree = emulation_.tree.get();
     for (const fs::Piece& piece : emulation_.pieces) {
-      const int tree =
-          piece.tree == "live" ? emulation_.live_tree.get() : emulation_.static_tree.get();
       auto& pieces = piece.filesystem == "sysfs" ? plan_.sysfs_pieces : plan_.proc_pieces;
-      pieces.push_back({piece.target, tree, piece.source});
+      pieces.push_back({piece.target, emulation_.tree.get(), piece.source});
     }
     return {};
   }

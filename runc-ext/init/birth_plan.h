@@ -28,8 +28,8 @@ struct BirthPlan {
   MountPlan mounts;
   std::vector<std::string> open_doors;  // of seccomp_doors.h
   std::vector<InitialFile> initial_files;
-  std::vector<int> emulated_trees;      // detached mounts of the registration, borrowed
-  std::vector<MountPiece> proc_pieces;  // from them
+  int emulated_tree = -1;               // detached mount of the registration, borrowed
+  std::vector<MountPiece> proc_pieces;  // from it
   std::vector<MountPiece> sysfs_pieces;
   CgroupHost cgroup_host;
   CgroupState cgroup;

@@ -175,8 +175,8 @@ Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespa
   TRY(leave_peers_of_rootfs(rootfs.get(), plan.spec.linux_part.rootfs_propagation));
   ::umask(022);  // for the mount points that are missing
   const UniqueFd place = TRY(sys::open(plan.spec.root_path, O_PATH | O_DIRECTORY));
-  // Pieces can be cloned from an attached tree on every kernel; these go with the old root.
-  for (const int tree : plan.emulated_trees) TRY(sys::move_mount(tree, "", place.get(), ""));
+  // Pieces can be cloned from an attached tree on every kernel; this one goes with the old root.
+  TRY(sys::move_mount(plan.emulated_tree, "", place.get(), ""));
   const UniqueFd devices = TRY(make_device_store(plan));
   if (devices) TRY(sys::move_mount(devices.get(), "", place.get(), ""));
   TRY(sys::move_mount(rootfs.get(), "", place.get(), ""));

@@ -26,13 +26,11 @@ TEST(ApiJson, RegisterRequestComesBackAsItWas) {
 }
 
 TEST(ApiJson, PiecesComeBackAsTheyWere) {
-  const std::vector<Piece> pieces = {
-      {"proc", "sys/kernel/panic", "static", "proc:sys:kernel:panic"}};
+  const std::vector<Piece> pieces = {{"proc", "sys/kernel/panic", "proc:sys:kernel:panic"}};
   const Result<std::vector<Piece>> back = parse_pieces(parse_json(to_json(pieces).dump()).value());
   ASSERT_TRUE(back.ok());
   ASSERT_EQ(back.value().size(), 1U);
   EXPECT_EQ(back.value()[0].target, "sys/kernel/panic");
-  EXPECT_EQ(back.value()[0].tree, "static");
 }
 
 struct Bad {

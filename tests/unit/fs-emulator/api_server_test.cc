@@ -58,10 +58,9 @@ TEST_F(EmulatorApi, RegistersStartsListsAndUnregisters) {
   Result<RegisterReply> reply = client.register_container(request_for("box"));
   ASSERT_TRUE(reply.ok()) << reply.error().message();
   EXPECT_EQ(reply.value().pieces.size(), all_pieces().size());
-  EXPECT_EQ(
-      sys::read_file_at(reply.value().static_tree.get(), "proc:sys:kernel:panic").value_or(""),
-      "0\n");
-  EXPECT_TRUE(sys::read_file_at(reply.value().live_tree.get(), "proc:uptime").ok());
+  EXPECT_EQ(sys::read_file_at(reply.value().tree.get(), "proc:sys:kernel:panic").value_or(""),
+            "0\n");
+  EXPECT_TRUE(sys::read_file_at(reply.value().tree.get(), "proc:uptime").ok());
 
   EXPECT_EQ(client.register_container(request_for("box")).error().code(), EEXIST);
 
@@ -110,7 +109,7 @@ TEST_F(EmulatorApi, ManyClientsAtOnceGetAContainerEach) {
     threads.emplace_back([&, i] {
       Client client(socket_);
       const Result<RegisterReply> reply = client.register_container(request_for(join("box", i)));
-      if (reply.ok() && sys::read_file_at(reply.value().live_tree.get(), "proc:uptime").ok()) {
+      if (reply.ok() && sys::read_file_at(reply.value().tree.get(), "proc:uptime").ok()) {
         ++registered;
       }
     });
@@ -187,7 +186,7 @@ TEST_F(EmulatorApi, KilledProgramLeavesNoMountAndNobodyHanging) {
   const Result<RegisterReply> reply = register_when_up(client, "box");
   ASSERT_TRUE(reply.ok()) << reply.error().message();
   EXPECT_EQ(program.end(SIGKILL), 128 + SIGKILL);
-  EXPECT_EQ(sys::openat(reply.value().live_tree.get(), "proc:uptime", O_RDONLY).error().code(),
+  EXPECT_EQ(sys::openat(reply.value().tree.get(), "proc:uptime", O_RDONLY).error().code(),
             ENOTCONN);
   EXPECT_EQ(sys::read_file("/proc/self/mountinfo").value().find("sysbox-fs"), std::string::npos);
   // And another one takes over the socket and the lock.

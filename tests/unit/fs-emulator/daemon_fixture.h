@@ -46,25 +46,21 @@ inline RegisterRequest request_for(const std::string& id, CgroupDirectories cgro
   return {id, IdMap::onto({231072, 65536}), IdMap::onto({331072, 65536}), std::move(cgroups)};
 }
 
-// One registered container's two trees. Files are used by descriptor: the mounts are on no path.
-class Trees {
+// One registered container's files, used by descriptor: the mount is on no path.
+class Tree {
  public:
-  Trees(ContainerRegistry& registry, const RegisterRequest& request)
+  Tree(ContainerRegistry& registry, const RegisterRequest& request)
       : reply_(registry.register_container(request).value()) {}
 
-  int live() const { return reply_.live_tree.get(); }
-  int stored() const { return reply_.static_tree.get(); }
+  int root() const { return reply_.tree.get(); }
   const RegisterReply& reply() const { return reply_; }
 
-  std::string read_live(const std::string& name) const {
-    return sys::read_file_at(live(), name).value_or("error");
-  }
   std::string read(const std::string& name) const {
-    return sys::read_file_at(stored(), name).value_or("error");
+    return sys::read_file_at(root(), name).value_or("error");
   }
   // 0 or an errno.
   int write(const std::string& name, std::string_view text, int flags = O_TRUNC) const {
-    const Result<UniqueFd> file = sys::openat(stored(), name, O_WRONLY | flags);
+    const Result<UniqueFd> file = sys::openat(root(), name, O_WRONLY | flags);
     if (!file.ok()) return file.error().code();
     const Result<void> written = sys::write_all(file.value().get(), text);
     return written.ok() ? 0 : written.error().code();

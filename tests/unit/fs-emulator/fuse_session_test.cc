@@ -41,10 +41,9 @@ class EmulatedTree : public ::testing::Test {
 
 TEST_F(EmulatedTree, EveryPieceIsThereWithOwnerAndMode) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   for (const Piece& piece : box.reply().pieces) {
-    const int tree = piece.tree == "live" ? box.live() : box.stored();
-    const Result<struct stat> found = sys::fstatat(tree, piece.source, AT_SYMLINK_NOFOLLOW);
+    const Result<struct stat> found = sys::fstatat(box.root(), piece.source, AT_SYMLINK_NOFOLLOW);
     ASSERT_TRUE(found.ok()) << piece.source << found.error().message();
     EXPECT_EQ(found.value().st_uid, 231072U) << piece.source;
     EXPECT_EQ(found.value().st_gid, 331072U) << piece.source;
@@ -54,14 +53,14 @@ TEST_F(EmulatedTree, EveryPieceIsThereWithOwnerAndMode) {
 
 TEST_F(EmulatedTree, SettingsHaveTheirTrueSize) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   for (const Sysctl& sysctl : sysctls()) {
     if ((sysctl.mode & 0400U) == 0) continue;
     std::string name(sysctl.path.substr(1));
     std::replace(name.begin(), name.end(), '/', ':');
     const std::string text = box.read(name);
     const bool is_sysfs = sysctl.path.starts_with("/sys/");  // which says a page of everything
-    EXPECT_EQ(sys::fstatat(box.stored(), name).value().st_size,
+    EXPECT_EQ(sys::fstatat(box.root(), name).value().st_size,
               is_sysfs ? 4096 : static_cast<off_t>(text.size()))
         << name;
     EXPECT_TRUE(text.ends_with('\n')) << name;
@@ -70,7 +69,7 @@ TEST_F(EmulatedTree, SettingsHaveTheirTrueSize) {
 
 TEST_F(EmulatedTree, AWriteIsReadBackAsTheKernelPrintsIt) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.read(kPanic), "0\n");
   // Shorter and longer values in turn: nothing of the old text may stay in the page cache.
   for (const char* value : {"100", "7", "-1", "33333", " 5 \n", "0x10"}) {
@@ -84,7 +83,7 @@ TEST_F(EmulatedTree, AWriteIsReadBackAsTheKernelPrintsIt) {
 
 TEST_F(EmulatedTree, AnInvalidWriteIsRefusedAndLeavesTheValue) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.write(kPanic, "42\n"), 0);
   EXPECT_EQ(box.read(kPanic), "42\n");
   for (const char* bad : {"abc", "5x", "99999999999", "+1"}) {
@@ -95,7 +94,7 @@ TEST_F(EmulatedTree, AnInvalidWriteIsRefusedAndLeavesTheValue) {
 
 TEST_F(EmulatedTree, AppendingSetsAsOnProcfs) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.write(kPanic, "10\n"), 0);
   EXPECT_EQ(box.write(kPanic, "33\n", O_APPEND), 0);
   EXPECT_EQ(box.read(kPanic), "33\n");
@@ -103,18 +102,18 @@ TEST_F(EmulatedTree, AppendingSetsAsOnProcfs) {
 
 TEST_F(EmulatedTree, WritingAtAnotherPlaceHasNoEffect) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.write(kPanic, "10\n"), 0);
-  const UniqueFd file = sys::openat(box.stored(), kPanic, O_RDWR).value();
+  const UniqueFd file = sys::openat(box.root(), kPanic, O_RDWR).value();
   EXPECT_EQ(::pwrite(file.get(), "55\n", 3, 1), 3);
   EXPECT_EQ(box.read(kPanic), "10\n");
 }
 
 TEST_F(EmulatedTree, TruncatingChangesNothing) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.write(kPanic, "10\n"), 0);
-  const UniqueFd file = sys::openat(box.stored(), kPanic, O_WRONLY | O_TRUNC).value();
+  const UniqueFd file = sys::openat(box.root(), kPanic, O_WRONLY | O_TRUNC).value();
   EXPECT_EQ(box.read(kPanic), "10\n");
   EXPECT_EQ(::ftruncate(file.get(), 0), 0);
   EXPECT_EQ(box.read(kPanic), "10\n");
@@ -122,22 +121,22 @@ TEST_F(EmulatedTree, TruncatingChangesNothing) {
 
 TEST_F(EmulatedTree, OwnerModeAndTimesCannotBeSet) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
-  EXPECT_EQ(::fchmodat(box.stored(), kPanic, 0600, 0), -1);
+  const Tree box(parts.registry(), request_for("box"));
+  EXPECT_EQ(::fchmodat(box.root(), kPanic, 0600, 0), -1);
   EXPECT_EQ(errno, EPERM);
-  EXPECT_EQ(::fchownat(box.stored(), kPanic, 0, 0, 0), -1);
+  EXPECT_EQ(::fchownat(box.root(), kPanic, 0, 0, 0), -1);
   EXPECT_EQ(errno, EPERM);
-  EXPECT_EQ(::mkdirat(box.stored(), "x", 0700), -1);
-  EXPECT_EQ(::unlinkat(box.stored(), kPanic, 0), -1);
+  EXPECT_EQ(::mkdirat(box.root(), "x", 0700), -1);
+  EXPECT_EQ(::unlinkat(box.root(), kPanic, 0), -1);
 }
 
 // Its size is what sendfile(2), which busybox's cat is made of, believes.
 TEST_F(EmulatedTree, SendfileSeesTheWholeText) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   for (const char* name : {"proc:stat", "proc:cpuinfo", "proc:swaps"}) {
     auto [reader, writer] = sys::pipe().value();
-    const UniqueFd file = sys::openat(box.live(), name, O_RDONLY).value();
+    const UniqueFd file = sys::openat(box.root(), name, O_RDONLY).value();
     const ssize_t sent = ::sendfile(writer.get(), file.get(), nullptr, 1 << 16);
     writer.reset();
     const std::string text = sys::read_all(reader.get()).value();
@@ -150,10 +149,9 @@ TEST_F(EmulatedTree, SendfileSeesTheWholeText) {
 
 TEST_F(EmulatedTree, PartialReadsFitTogether) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
-  for (const int tree : {box.stored(), box.live()}) {
-    const char* name = tree == box.live() ? "proc:meminfo" : "proc:sys:kernel:printk";
-    const UniqueFd file = sys::openat(tree, name, O_RDONLY).value();
+  const Tree box(parts.registry(), request_for("box"));
+  for (const char* name : {"proc:meminfo", "proc:sys:kernel:printk"}) {
+    const UniqueFd file = sys::openat(box.root(), name, O_RDONLY).value();
     std::string together;
     for (off_t at = 0;; ++at) {
       const std::string byte = pread_at(file.get(), 1, at);
@@ -168,8 +166,8 @@ TEST_F(EmulatedTree, PartialReadsFitTogether) {
 
 TEST_F(EmulatedTree, ALiveFileStaysAsItWasOpenedUntilItIsReadFromTheStart) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
-  const UniqueFd file = sys::openat(box.live(), "proc:uptime", O_RDONLY).value();
+  const Tree box(parts.registry(), request_for("box"));
+  const UniqueFd file = sys::openat(box.root(), "proc:uptime", O_RDONLY).value();
   const std::string first = pread_at(file.get(), 100, 0);
   std::this_thread::sleep_for(30ms);
   EXPECT_EQ(pread_at(file.get(), 100, 2), first.substr(2));
@@ -178,21 +176,21 @@ TEST_F(EmulatedTree, ALiveFileStaysAsItWasOpenedUntilItIsReadFromTheStart) {
 
 TEST_F(EmulatedTree, LiveFilesCannotBeWritten) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   // The host's root may open anything; the container's is refused by the mode.
-  const UniqueFd file = sys::openat(box.live(), "proc:uptime", O_WRONLY).value();
+  const UniqueFd file = sys::openat(box.root(), "proc:uptime", O_WRONLY).value();
   EXPECT_EQ(::write(file.get(), "1", 1), -1);
   EXPECT_EQ(errno, EACCES);
 }
 
 TEST_F(EmulatedTree, OpenLiveFilesOfOneContainerAreBounded) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
-  const Trees other(parts.registry(), request_for("other"));
+  const Tree box(parts.registry(), request_for("box"));
+  const Tree other(parts.registry(), request_for("other"));
   std::vector<UniqueFd> files;
   int refused = 0;
   for (int i = 0; i < 10000 && refused == 0; ++i) {
-    Result<UniqueFd> file = sys::openat(box.live(), "proc:vmstat", O_RDONLY);
+    Result<UniqueFd> file = sys::openat(box.root(), "proc:vmstat", O_RDONLY);
     if (file.ok()) {
       files.push_back(std::move(file).value());
     } else {
@@ -200,18 +198,18 @@ TEST_F(EmulatedTree, OpenLiveFilesOfOneContainerAreBounded) {
     }
   }
   EXPECT_EQ(refused, ENOMEM);
-  EXPECT_NE(other.read_live("proc:vmstat"), "error");
+  EXPECT_NE(other.read("proc:vmstat"), "error");
   files.clear();
-  for (int i = 0; i < 100 && box.read_live("proc:vmstat") == "error"; ++i) {
+  for (int i = 0; i < 100 && box.read("proc:vmstat") == "error"; ++i) {
     std::this_thread::sleep_for(10ms);  // release is not waited for
   }
-  EXPECT_NE(box.read_live("proc:vmstat"), "error");
+  EXPECT_NE(box.read("proc:vmstat"), "error");
 }
 
 TEST_F(EmulatedTree, TwoContainersDoNotSeeEachOthersValues) {
   DaemonParts parts;
-  const Trees one(parts.registry(), request_for("one"));
-  const Trees two(parts.registry(), request_for("two"));
+  const Tree one(parts.registry(), request_for("one"));
+  const Tree two(parts.registry(), request_for("two"));
   EXPECT_EQ(one.write(kPanic, "10"), 0);
   EXPECT_EQ(one.read(kPanic), "10\n");
   EXPECT_EQ(two.read(kPanic), "0\n");
@@ -219,32 +217,31 @@ TEST_F(EmulatedTree, TwoContainersDoNotSeeEachOthersValues) {
 
 TEST_F(EmulatedTree, AnotherUserMayReadWhatTheModeSays) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   std::thread([&box] {
     // The raw call: of this thread only.
     ASSERT_EQ(::syscall(SYS_setresuid, 12345, 12345, 12345), 0);
     EXPECT_EQ(box.read(kPanic), "0\n");
     EXPECT_EQ(box.write(kPanic, "1"), EACCES);
-    EXPECT_EQ(sys::openat(box.stored(), "sys:module:nf_conntrack:parameters:hashsize", O_RDONLY)
+    EXPECT_EQ(sys::openat(box.root(), "sys:module:nf_conntrack:parameters:hashsize", O_RDONLY)
                   .error()
                   .code(),
               EACCES);
-    EXPECT_EQ(sys::openat(box.stored(), "proc:sys:vm:drop_caches", O_RDONLY).error().code(),
-              EACCES);
+    EXPECT_EQ(sys::openat(box.root(), "proc:sys:vm:drop_caches", O_RDONLY).error().code(), EACCES);
   }).join();
 }
 
 TEST_F(EmulatedTree, MasksAreEmpty) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   EXPECT_EQ(box.read("proc:keys"), "");
-  const std::string firmware = join("/proc/self/fd/", box.stored(), "/sys:firmware");
+  const std::string firmware = join("/proc/self/fd/", box.root(), "/sys:firmware");
   EXPECT_TRUE(std::filesystem::is_empty(firmware));
 }
 
 TEST_F(EmulatedTree, ConcurrentReadersAndWritersSeeWholeValues) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   // Of one length and of several: a mixture of two values would be neither.
   const std::set<std::string> values = {"1111111\n", "2222222\n", "3\n", "65530\n"};
   EXPECT_EQ(box.write(kMapCount, "3"), 0);
@@ -275,29 +272,29 @@ TEST_F(EmulatedTree, ConcurrentReadersAndWritersSeeWholeValues) {
 
 TEST_F(EmulatedTree, UnregisteringEndsIt) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
-  const UniqueFd open_file = sys::openat(box.live(), "proc:uptime", O_RDONLY).value();
+  const Tree box(parts.registry(), request_for("box"));
+  const UniqueFd open_file = sys::openat(box.root(), "proc:uptime", O_RDONLY).value();
   parts.registry().unregister_container("box");
   // A worker that is at a request of the connection ends it when it is done.
   const Deadline deadline = after(5s);
-  while (sys::openat(box.live(), "proc:uptime", O_RDONLY).ok() &&
+  while (sys::openat(box.root(), "proc:uptime", O_RDONLY).ok() &&
          milliseconds_until(deadline) > 0) {
   }
-  const Result<UniqueFd> ended = sys::openat(box.live(), "proc:uptime", O_RDONLY);
+  const Result<UniqueFd> ended = sys::openat(box.root(), "proc:uptime", O_RDONLY);
   ASSERT_FALSE(ended.ok());
   EXPECT_EQ(ended.error().code(), ENOTCONN);
   char byte = 0;
   EXPECT_EQ(::pread(open_file.get(), &byte, 1, 0), -1);
   // The id is free again, with new files.
-  const Trees again(parts.registry(), request_for("box"));
+  const Tree again(parts.registry(), request_for("box"));
   EXPECT_EQ(again.read(kPanic), "0\n");
 }
 
 TEST_F(EmulatedTree, AConnectionWhoseMountsAreGoneEndsAndOthersLive) {
   DaemonParts parts;
-  const Trees other(parts.registry(), request_for("other"));
+  const Tree other(parts.registry(), request_for("other"));
   for (int i = 0; i < 20; ++i) {
-    const Trees box(parts.registry(), request_for("box"));
+    const Tree box(parts.registry(), request_for("box"));
     EXPECT_EQ(box.read(kPanic), "0\n");
     parts.registry().unregister_container("box");
   }
@@ -310,7 +307,7 @@ TEST_F(EmulatedTree, ManyContainersComeAndGoWithoutLeavingDescriptors) {
   };
   DaemonParts parts;
   const auto cycle = [&] {
-    const Trees box(parts.registry(), request_for("box"));
+    const Tree box(parts.registry(), request_for("box"));
     parts.registry().unregister_container("box");
   };
   for (int i = 0; i < 20; ++i) cycle();
@@ -323,7 +320,7 @@ TEST_F(EmulatedTree, ManyContainersComeAndGoWithoutLeavingDescriptors) {
 
 TEST_F(EmulatedTree, PiecesCanBeBoundOverARealProcfs) {
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box"));
+  const Tree box(parts.registry(), request_for("box"));
   std::thread([&box] {
     ASSERT_TRUE(sys::unshare(CLONE_FS | CLONE_NEWNS).ok());
     ASSERT_TRUE(sys::mount("", "/", "", MS_REC | MS_PRIVATE, "").ok());
@@ -331,7 +328,7 @@ TEST_F(EmulatedTree, PiecesCanBeBoundOverARealProcfs) {
     ASSERT_TRUE(sys::mkdirat(AT_FDCWD, "/mnt/tree", 0700).ok());
     ASSERT_TRUE(sys::mkdirat(AT_FDCWD, "/mnt/proc", 0700).ok());
     ASSERT_TRUE(sys::mount("proc", "/mnt/proc", "proc", 0, "").ok());
-    ASSERT_TRUE(sys::move_mount(box.stored(), "", AT_FDCWD, "/mnt/tree").ok());
+    ASSERT_TRUE(sys::move_mount(box.root(), "", AT_FDCWD, "/mnt/tree").ok());
     const UniqueFd piece =
         sys::open_tree(AT_FDCWD, join("/mnt/tree/", kPanic), OPEN_TREE_CLONE).value();
     ASSERT_TRUE(sys::move_mount(piece.get(), "", AT_FDCWD, "/mnt/proc/sys/kernel/panic").ok());
@@ -381,12 +378,12 @@ TEST_F(EmulatedTree, LiveFilesFollowARealCgroup) {
   LimitedCgroup cgroup(join("sysbox-fs-test-", ::getpid()));
   if (!cgroup.why_not().empty()) GTEST_SKIP() << cgroup.why_not();
   DaemonParts parts;
-  const Trees box(parts.registry(), request_for("box", cgroup.directories()));
-  EXPECT_EQ(meminfo_value(box.read_live("proc:meminfo"), "MemTotal"), 524288U);
-  EXPECT_EQ(box.read_live("sys:devices:system:cpu:online"), "0\n");
-  EXPECT_EQ(box.read_live("proc:cpuinfo").find("processor\t: 1"), std::string::npos);
-  EXPECT_THAT(box.read_live("proc:uptime"), StartsWith("0."));
-  EXPECT_EQ(box.read_live("proc:stat").find("cpu1"), std::string::npos);
+  const Tree box(parts.registry(), request_for("box", cgroup.directories()));
+  EXPECT_EQ(meminfo_value(box.read("proc:meminfo"), "MemTotal"), 524288U);
+  EXPECT_EQ(box.read("sys:devices:system:cpu:online"), "0\n");
+  EXPECT_EQ(box.read("proc:cpuinfo").find("processor\t: 1"), std::string::npos);
+  EXPECT_THAT(box.read("proc:uptime"), StartsWith("0."));
+  EXPECT_EQ(box.read("proc:stat").find("cpu1"), std::string::npos);
 }
 
 TEST_F(EmulatedTree, ANestedCgroupsProcessSeesItsOwnLimit) {
@@ -398,7 +395,7 @@ TEST_F(EmulatedTree, ANestedCgroupsProcessSeesItsOwnLimit) {
   ASSERT_TRUE(sys::write_file(inner + "/memory.limit_in_bytes", "67108864").ok());
   DaemonParts parts;
   {
-    const Trees box(parts.registry(), request_for("box", cgroup.directories()));
+    const Tree box(parts.registry(), request_for("box", cgroup.directories()));
     const pid_t init = ::fork();
     if (init == 0) {
       ::pause();
@@ -416,13 +413,13 @@ TEST_F(EmulatedTree, ANestedCgroupsProcessSeesItsOwnLimit) {
     const pid_t reader = ::fork();
     if (reader == 0) {
       const bool moved = sys::write_file(inner + "/cgroup.procs", "0").ok();
-      const std::string text = box.read_live("proc:meminfo");
+      const std::string text = box.read("proc:meminfo");
       ::_exit(moved && meminfo_value(text, "MemTotal") == 65536 ? 0 : 1);
     }
     int status = -1;
     ::waitpid(reader, &status, 0);
     EXPECT_EQ(status, 0);
-    EXPECT_EQ(meminfo_value(box.read_live("proc:meminfo"), "MemTotal"), 524288U);
+    EXPECT_EQ(meminfo_value(box.read("proc:meminfo"), "MemTotal"), 524288U);
     ::kill(init, SIGKILL);
     ::waitpid(init, &status, 0);
   }

@@ -12,7 +12,7 @@ namespace sysbox::fs {
 namespace {
 
 TEST(Nodes, AreFoundByNameAndNumber) {
-  const NodeList& list = NodeList::of_static_tree();
+  const NodeList& list = NodeList::instance();
   const auto inode = list.inode_of("proc:sys:kernel:panic");
   ASSERT_TRUE(inode.has_value());
   EXPECT_EQ(list.find(*inode)->path, "/proc/sys/kernel/panic");
@@ -23,8 +23,7 @@ TEST(Nodes, AreFoundByNameAndNumber) {
 }
 
 TEST(Pieces, AreAllNodesOnce) {
-  const std::size_t nodes =
-      NodeList::of_static_tree().nodes().size() + NodeList::of_live_tree().nodes().size();
+  const std::size_t nodes = NodeList::instance().nodes().size();
   EXPECT_EQ(nodes, emulated_files().size() + sysctls().size() + masked_paths().size());
   EXPECT_EQ(all_pieces().size(), nodes);
 }
@@ -39,11 +38,9 @@ TEST(Pieces, DoNotLieBelowEachOther) {
   }
 }
 
-TEST(Pieces, NameNodesOfTheirTree) {
+TEST(Pieces, NameNodes) {
   for (const Piece& piece : all_pieces()) {
-    const NodeList& list =
-        piece.tree == "live" ? NodeList::of_live_tree() : NodeList::of_static_tree();
-    EXPECT_TRUE(list.inode_of(piece.source).has_value()) << piece.source;
+    EXPECT_TRUE(NodeList::instance().inode_of(piece.source).has_value()) << piece.source;
     EXPECT_FALSE(piece.target.starts_with('/'));
     EXPECT_EQ(piece.source.find('/'), std::string::npos);
   }

@@ -126,28 +126,27 @@ std::string why_no_containers() {
   return "";
 }
 
-std::shared_ptr<const fs::EmulatedTrees> make_pieces() {
-  const auto make = []() -> Result<std::shared_ptr<const fs::EmulatedTrees>> {
-    const auto trees = std::make_shared<fs::EmulatedTrees>();
+std::shared_ptr<const fs::EmulatedTree> make_pieces() {
+  const auto make = []() -> Result<std::shared_ptr<const fs::EmulatedTree>> {
+    const auto tree = std::make_shared<fs::EmulatedTree>();
     const UniqueFd context = TRY(sys::fsopen("tmpfs"));
     TRY(sys::fsconfig_string(context.get(), "mode", "755"));
     TRY(sys::fsconfig_create(context.get()));
-    trees->static_tree = TRY(sys::fsmount(context.get(), 0));
+    tree->mount = TRY(sys::fsmount(context.get(), 0));
     for (const char* name : {"uptime", "panic", "fscaps"}) {
-      const UniqueFd file =
-          TRY(sys::openat(trees->static_tree.get(), name, O_WRONLY | O_CREAT, 0644));
+      const UniqueFd file = TRY(sys::openat(tree->mount.get(), name, O_WRONLY | O_CREAT, 0644));
       TRY(sys::write_all(file.get(), kPieceText));
       TRY(sys::fchownat(file.get(), "", kFirstHostId, kFirstHostId, AT_EMPTY_PATH));
     }
-    trees->pieces = {{"proc", "uptime", "static", "uptime"},
-                     {"proc", "sys/kernel/panic", "static", "panic"},
-                     {"proc", "no/such/file", "static", "panic"},
-                     {"sysfs", "kernel/fscaps", "static", "fscaps"}};
-    return std::shared_ptr<const fs::EmulatedTrees>(trees);
+    tree->pieces = {{"proc", "uptime", "uptime"},
+                    {"proc", "sys/kernel/panic", "panic"},
+                    {"proc", "no/such/file", "panic"},
+                    {"sysfs", "kernel/fscaps", "fscaps"}};
+    return std::shared_ptr<const fs::EmulatedTree>(tree);
   };
-  Result<std::shared_ptr<const fs::EmulatedTrees>> trees = make();
-  EXPECT_TRUE(trees.ok()) << trees.error().message();
-  return trees.ok() ? trees.value() : std::make_shared<const fs::EmulatedTrees>();
+  Result<std::shared_ptr<const fs::EmulatedTree>> tree = make();
+  EXPECT_TRUE(tree.ok()) << tree.error().message();
+  return tree.ok() ? tree.value() : std::make_shared<const fs::EmulatedTree>();
 }
 
 std::shared_ptr<seccomp::ContainerActions> make_actions() {

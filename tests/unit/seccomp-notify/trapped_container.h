@@ -26,7 +26,7 @@ std::string why_no_containers();
 inline constexpr const char* kPieceText = "emulated\n";
 inline constexpr unsigned kFirstHostId = 200000;
 
-std::shared_ptr<const fs::EmulatedTrees> make_pieces();
+std::shared_ptr<const fs::EmulatedTree> make_pieces();
 std::shared_ptr<seccomp::ContainerActions> make_actions();
 
 // Runs inside, as root of the container, in an empty directory of a tmpfs of its own. Returns
