@@ -34,21 +34,30 @@ Error error_of_reply(const std::string& name, const nlohmann::json& parameters) 
 
 }  // namespace
 
-Result<Parameters> call(MessageSocket& socket, const std::string& method,
-                        const nlohmann::json& parameters, std::span<const int> fds,
-                        Deadline deadline) {
-  TRY(socket.send(dump({{"method", method}, {"parameters", parameters}}), fds, deadline)
-          .in(method));
-  Message message = TRY(socket.receive(deadline).in(method));
-  nlohmann::json reply = TRY(parse_json(message.text).in(method));
+Result<void> send_call(MessageSocket& socket, const std::string& method,
+                       const nlohmann::json& parameters, std::span<const int> fds,
+                       Deadline deadline) {
+  return socket.send(dump({{"method", method}, {"parameters", parameters}}), fds, deadline);
+}
+
+Result<Parameters> receive_reply(MessageSocket& socket, Deadline deadline) {
+  Message message = TRY(socket.receive(deadline));
+  nlohmann::json reply = TRY(parse_json(message.text));
   std::string error;
   nlohmann::json reply_parameters = nlohmann::json::object();
   JsonFields fields(reply, "");
   fields.optional("error", error);
   if (const nlohmann::json* found = fields.find("parameters")) reply_parameters = *found;
-  TRY(std::move(fields).finish().in(method));
+  TRY(std::move(fields).finish());
   if (!error.empty()) return error_of_reply(error, reply_parameters);
   return Parameters{std::move(reply_parameters), std::move(message.fds)};
+}
+
+Result<Parameters> call(MessageSocket& socket, const std::string& method,
+                        const nlohmann::json& parameters, std::span<const int> fds,
+                        Deadline deadline) {
+  TRY(send_call(socket, method, parameters, fds, deadline).in(method));
+  return receive_reply(socket, deadline);
 }
 
 void Server::add_interface(const std::string& name, std::string description) {

@@ -29,6 +29,13 @@ Result<Parameters> call(MessageSocket& socket, const std::string& method,
                         const nlohmann::json& parameters, std::span<const int> fds,
                         Deadline deadline);
 
+// The two halves of call(), for a caller that has something else to do in between. There is one
+// call on its way at a time.
+Result<void> send_call(MessageSocket& socket, const std::string& method,
+                       const nlohmann::json& parameters, std::span<const int> fds,
+                       Deadline deadline);
+Result<Parameters> receive_reply(MessageSocket& socket, Deadline deadline);
+
 // Serves interfaces at a listening socket. Each connection has a thread for as long as it
 // lasts; a thread that waits for its peer's next call for 60 s hangs up.
 class Server {

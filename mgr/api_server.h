@@ -4,10 +4,12 @@
 
 #include "common/varlink.h"
 #include "mgr/containers.h"
+#include "mgr/parked_descriptors.h"
 
 namespace sysbox::mgr {
 
-// `containers` must outlive the server.
-void add_manager_interface(varlink::Server& server, Containers& containers);
+// Both must outlive the server.
+void add_manager_interface(varlink::Server& server, Containers& containers,
+                           ParkedDescriptors& parked);
 
 }  // namespace sysbox::mgr

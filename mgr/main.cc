@@ -14,6 +14,7 @@
 #include "common/varlink.h"
 #include "mgr/api_server.h"
 #include "mgr/containers.h"
+#include "mgr/parked_descriptors.h"
 #include "mgr/subid_file.h"
 
 namespace sysbox::mgr {
@@ -24,6 +25,7 @@ struct Options {
   std::string data_root = "/var/lib/sysbox";
   std::string run_dir = "/run/sysbox";
   SubidFiles subid_files;
+  int patience_seconds = 120;
   daemon::LogOptions log;
 };
 
@@ -40,6 +42,9 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
                  "whose entries of the two files below are the pool of ids");
   app.add_option("--subuid-file", options.subid_files.uid_path);
   app.add_option("--subgid-file", options.subid_files.gid_path);
+  app.add_option("--wait-for-fs", options.patience_seconds,
+                 "seconds that emulated files wait for a sysbox-fs that has ended; then they fail")
+      ->check(CLI::Range(1, 86400));
   app.add_option("--log", options.log.file, "a file for the log; standard error if none is given");
   app.add_option("--log-level", options.log.level, "debug, info, warning or error");
   app.add_option("--log-format", options.log.format, "text, json or journal");
@@ -63,10 +68,11 @@ Result<std::unique_ptr<Containers>> open_containers(const Options& options) {
        join("the '", files.user, "' lines in ", files.uid_path, " and ", files.gid_path), "/proc"});
 }
 
-Result<void> serve_until_stopped(const Options& options, Containers& containers) {
+Result<void> serve_until_stopped(const Options& options, Containers& containers,
+                                 ParkedDescriptors& parked) {
   const UniqueFd listener = TRY(daemon::listen_at(options.socket));
   varlink::Server server;
-  add_manager_interface(server, containers);
+  add_manager_interface(server, containers, parked);
   Result<void> served;
   std::thread serving([&] { served = server.serve(listener.get()); });
   const ListReply state = containers.list();
@@ -91,7 +97,9 @@ Result<void> run(const Options& options) {
   const UniqueFd lock =
       TRY(daemon::take_instance_lock(clean_path(options.run_dir) + "/sysbox-mgr.lock"));
   const std::unique_ptr<Containers> containers = TRY(open_containers(options));
-  return serve_until_stopped(options, *containers);
+  const std::unique_ptr<ParkedDescriptors> parked =
+      TRY(ParkedDescriptors::start(std::chrono::seconds(options.patience_seconds)));
+  return serve_until_stopped(options, *containers, *parked);
 }
 
 int main_of(int argc, char** argv) {

@@ -9,7 +9,9 @@
 #include <thread>
 
 #include "common/daemon.h"
+#include "common/syscalls.h"
 #include "mgr/api_client.h"
+#include "mgr/api_parking.h"
 #include "mgr/interface_description.h"
 #include "scratch_directory.h"
 
@@ -31,7 +33,8 @@ class Serving : public ::testing::Test {
                                     "the test's lines",
                                     "/proc"})
                       .value();
-    add_manager_interface(server_, *containers_);
+    parked_ = ParkedDescriptors::start(1h).value();
+    add_manager_interface(server_, *containers_, *parked_);
     listener_ = daemon::listen_at(socket()).value();
     serving_ = std::thread([this] { EXPECT_TRUE(server_.serve(listener_.get()).ok()); });
   }
@@ -56,6 +59,7 @@ class Serving : public ::testing::Test {
 
   ScratchDirectory scratch_;
   std::unique_ptr<Containers> containers_;
+  std::unique_ptr<ParkedDescriptors> parked_;
   varlink::Server server_;
   UniqueFd listener_;
   std::thread serving_;
@@ -96,13 +100,50 @@ TEST_F(Serving, RefusesMalformedCalls) {
   EXPECT_FALSE(call("io.sysbox.manager.NoSuch", nlohmann::json::object()).ok());
 }
 
+TEST_F(Serving, ParksDescriptorsAndGivesCopies) {
+  ParkingClient client(socket());
+  const Attended attended = client.attend().value();
+  EXPECT_THAT(attended.owners, ElementsAre());
+  EXPECT_TRUE(sys::pidfd_send_signal(attended.manager_pidfd.get(), 0).ok());
+  auto [reader, writer] = sys::pipe().value();
+  ASSERT_TRUE(client.park("box", {{"fuse", writer.get()}, {"tree", reader.get()}}).ok());
+  ASSERT_TRUE(client.park(kDaemonItself, {{"journal", reader.get()}}).ok());
+  const std::vector<NamedDescriptor> copies = client.copies_of("box").value();
+  ASSERT_EQ(copies.size(), 2U);
+  EXPECT_EQ(copies[0].name, "fuse");
+  EXPECT_EQ(sys::fstat(copies[0].fd.get()).value().st_ino, sys::fstat(writer.get()).value().st_ino);
+  EXPECT_THAT(client.attend().value().owners, ElementsAre("", "box"));
+  ASSERT_TRUE(client.unpark("box").ok());
+  EXPECT_EQ(client.copies_of("box").error().code(), ENOENT);
+}
+
+TEST_F(Serving, WhatIsWrongWithParkingComesOutOfTheNextCall) {
+  ParkingClient client(socket());
+  ASSERT_TRUE(client.park("no/id", {}).ok());
+  EXPECT_EQ(client.settle().error().code(), EINVAL);
+  EXPECT_TRUE(client.settle().ok());
+  ASSERT_TRUE(client.unpark("box").ok());
+  EXPECT_TRUE(client.unpark("box").ok());
+}
+
+TEST_F(Serving, UnregisteringLetsGoWhatIsParked) {
+  ParkingClient client(socket());
+  auto [reader, writer] = sys::pipe().value();
+  ASSERT_TRUE(client.park("c1", {{"fuse", writer.get()}}).ok());
+  ASSERT_TRUE(client.settle().ok());
+  ASSERT_TRUE(Client(socket()).unregister_container("c1").ok());
+  EXPECT_EQ(parked_->size(), 0U);
+}
+
 TEST_F(Serving, TellsItsInterfaceDescription) {
   const nlohmann::json reply =
       call("org.varlink.service.GetInterfaceDescription", {{"interface", "io.sysbox.manager"}})
           .value();
   EXPECT_EQ(reply["description"], kInterfaceDescription);
   EXPECT_EQ(std::string(kInterfaceDescription), contents_of(SYSBOX_MGR_VARLINK_FILE));
-  for (const char* method : {"method Register(", "method Unregister(", "method List("}) {
+  for (const char* method :
+       {"method Register(", "method Unregister(", "method List(", "method Attend(", "method Park(",
+        "method Parked(", "method Unpark("}) {
     EXPECT_THAT(kInterfaceDescription, HasSubstr(method));
   }
 }
