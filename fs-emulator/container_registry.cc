@@ -7,6 +7,7 @@
 #include "common/syscalls.h"
 #include "fs-emulator/emulated_mounts.h"
 #include "fs-emulator/mount_locksmith.h"
+#include "fs-emulator/system_information.h"
 
 namespace sysbox::fs {
 namespace {
@@ -109,7 +110,9 @@ Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd lis
     }
     Container& container = *found->second;
     if (!container.actions) {
-      container.actions = make_container_actions(container.identity, container.tree);
+      container.actions = make_container_actions(
+          container.identity, container.tree,
+          [state = container.state](int pid) { return read_system_information(*state, pid); });
     }
     actions = container.actions;
   }

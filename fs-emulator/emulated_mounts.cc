@@ -96,8 +96,11 @@ Result<dev_t> device_of(int tree_fd) {
 class EmulatedMounts : public seccomp::ContainerActions {
  public:
   EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
-                 std::shared_ptr<const EmulatedTree> tree)
-      : identity_(std::move(identity)), tree_(std::move(tree)) {
+                 std::shared_ptr<const EmulatedTree> tree,
+                 ReadSystemInformation read_system_information)
+      : identity_(std::move(identity)),
+        tree_(std::move(tree)),
+        read_system_information_(std::move(read_system_information)) {
     for (const Piece& piece : tree_->pieces) {
       (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_)
           .push_back({piece.target, tree_->mount.get(), piece.source});
@@ -126,6 +129,10 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   bool is_piece_device(dev_t device) const override { return device == device_; }
 
+  Result<seccomp::SystemInformation> system_information(pid_t tid_on_host) override {
+    return read_system_information_(tid_on_host);
+  }
+
  private:
   // The last pid namespace asked for, and, once it is asked for again, a tree for it to clone:
   // attaching the pieces to a new procfs is most of the work. What is cloned shares a
@@ -142,6 +149,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   const std::shared_ptr<const ContainerIdentity> identity_;
   const std::shared_ptr<const EmulatedTree> tree_;
+  const ReadSystemInformation read_system_information_;
   std::vector<MountPiece> procfs_pieces_;
   std::vector<MountPiece> sysfs_pieces_;
   std::optional<dev_t> device_;
@@ -227,8 +235,10 @@ KernelAbilities& kernel_abilities() {
 }
 
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
-    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree) {
-  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree));
+    std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree,
+    ReadSystemInformation read_system_information) {
+  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree),
+                                          std::move(read_system_information));
 }
 
 }  // namespace sysbox::fs

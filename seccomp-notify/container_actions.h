@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -29,6 +31,19 @@ struct NewMount {
   unsigned access_time = 0;
 };
 
+// What sysinfo(2) tells.
+struct SystemInformation {
+  std::uint64_t uptime_seconds = 0;
+  std::array<std::uint64_t, 3> loads{};  // of 1, 5 and 15 minutes, 1.0 being 65536
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t shared_bytes = 0;
+  std::uint64_t buffer_bytes = 0;
+  std::uint64_t swap_total_bytes = 0;
+  std::uint64_t swap_free_bytes = 0;
+  std::uint64_t processes = 0;
+};
+
 class ContainerActions {
  public:
   virtual ~ContainerActions() = default;
@@ -46,6 +61,9 @@ class ContainerActions {
 
   // Whether mounts of this device are the container's emulated pieces.
   virtual bool is_piece_device(dev_t device) const = 0;
+
+  // The container as one of its tasks sees it, by that task's cgroups.
+  virtual Result<SystemInformation> system_information(pid_t tid_on_host) = 0;
 };
 
 }  // namespace sysbox::seccomp

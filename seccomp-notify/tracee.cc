@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <vector>
 
 #include "common/syscalls.h"
 
@@ -48,7 +49,8 @@ Result<uid_t> creator_of(int user_namespace_fd) {
 }
 
 // One line of a gid_map: "inside outside count".
-bool parse_map_line(std::string_view line, std::array<std::uint32_t, 3>& numbers) {
+using MapLine = std::array<std::uint32_t, 3>;
+bool parse_map_line(std::string_view line, MapLine& numbers) {
   const char* at = line.data();
   const char* const end = at + line.size();
   for (std::uint32_t& number : numbers) {
@@ -58,6 +60,20 @@ bool parse_map_line(std::string_view line, std::array<std::uint32_t, 3>& numbers
     at = next;
   }
   return true;
+}
+
+// Read from the host's user namespace, the file shows the host's ids.
+Result<std::vector<MapLine>> read_map(int process_directory, const char* name) {
+  const std::string map = TRY(sys::read_file_at(process_directory, name));
+  std::vector<MapLine> lines;
+  std::string_view rest = map;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    MapLine line{};
+    if (parse_map_line(rest.substr(0, end), line)) lines.push_back(line);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return lines;
 }
 
 }  // namespace
@@ -83,21 +99,24 @@ Result<UniqueFd> Caller::open_namespace(const std::string& name) const {
 }
 
 Result<std::uint32_t> Caller::group_on_host(std::uint32_t group_in_namespace) const {
-  // Read from the host's user namespace, the file shows the host's ids.
-  const std::string map = TRY(sys::read_file_at(directory.get(), "gid_map"));
-  std::string_view rest = map;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    std::array<std::uint32_t, 3> numbers{};
-    if (parse_map_line(rest.substr(0, end), numbers)) {
-      const auto [inside, outside, count] = numbers;
-      if (group_in_namespace >= inside && group_in_namespace - inside < count) {
-        return outside + (group_in_namespace - inside);
-      }
+  const std::vector<MapLine> lines = TRY(read_map(directory.get(), "gid_map"));
+  for (const auto& [inside, outside, count] : lines) {
+    if (group_in_namespace >= inside && group_in_namespace - inside < count) {
+      return outside + (group_in_namespace - inside);
     }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return errno_error(EINVAL, "group ", group_in_namespace, " is not mapped");
+}
+
+Result<bool> Caller::knows_ids(uid_t host_uid, gid_t host_gid) const {
+  const auto knows = [this](const char* map, std::uint32_t id) -> Result<bool> {
+    const std::vector<MapLine> lines = TRY(read_map(directory.get(), map));
+    return std::any_of(lines.begin(), lines.end(), [id](const MapLine& line) {
+      return id >= line[1] && id - line[1] < line[2];
+    });
+  };
+  if (!TRY(knows("uid_map", host_uid))) return false;
+  return knows("gid_map", host_gid);
 }
 
 Result<bool> has_capability_in(const Caller& caller, int user_namespace_fd, int capability) {
@@ -149,6 +168,19 @@ Result<std::string> Tracee::read_string(std::uint64_t address, std::size_t limit
     }
   }
   return errno_error(ENAMETOOLONG, "read the caller's memory");
+}
+
+Result<void> Tracee::write(std::uint64_t address, std::string_view bytes) const {
+  std::string copy(bytes);
+  const struct iovec local { copy.data(), copy.size() };
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of another process
+  const struct iovec remote { reinterpret_cast<void*>(address), copy.size() };
+  if (!still_waiting()) return errno_error(ESRCH, "write the caller's memory");
+  const ssize_t n = ::process_vm_writev(call_.tid_on_host, &local, 1, &remote, 1, 0);
+  if (n != static_cast<ssize_t>(copy.size())) {
+    return errno_error(EFAULT, "write the caller's memory");
+  }
+  return {};
 }
 
 Result<Caller> Tracee::open_caller() const {

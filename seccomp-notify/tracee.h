@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "common/process_status.h"
 #include "common/result.h"
@@ -39,6 +40,8 @@ struct Caller {
 
   // A namespace ("pid", "net") of the task.
   Result<UniqueFd> open_namespace(const std::string& name) const;
+  // Whether its user namespace has ids for these of the host.
+  Result<bool> knows_ids(uid_t host_uid, gid_t host_gid) const;
   // The host's id of a group id that the caller names; EINVAL if its namespace maps none.
   Result<std::uint32_t> group_on_host(std::uint32_t group_in_namespace) const;
 };
@@ -59,6 +62,8 @@ class Tracee {
       : kernel_(kernel), host_(host), listener_(listener), call_(call) {}
 
   std::uint64_t argument(std::size_t index) const { return call_.arguments[index]; }
+  pid_t tid_on_host() const { return call_.tid_on_host; }
+  std::uint32_t architecture() const { return call_.architecture; }
   const HostView& host() const { return host_; }
 
   // Ask after each read of the caller and before each effect.
@@ -67,6 +72,9 @@ class Tracee {
   // A NUL-ended string of the caller's memory, read once. EFAULT; ENAMETOOLONG if its first
   // `limit` bytes hold no NUL. May block for as long as the caller's memory does.
   Result<std::string> read_string(std::uint64_t address, std::size_t limit) const;
+
+  // Writes into the caller's memory, after a last check that it waits. EFAULT as for the kernel.
+  Result<void> write(std::uint64_t address, std::string_view bytes) const;
 
   // The caller, as yet without its credentials.
   Result<Caller> open_caller() const;

@@ -10,7 +10,7 @@
 
 namespace sysbox::seccomp {
 
-enum class TrappedCall { kMount, kUmount, kOldUmount };
+enum class TrappedCall { kMount, kUmount, kOldUmount, kMknod, kMknodat, kSysinfo };
 
 // A condition on one argument: (argument & mask) == value.
 struct ArgumentRule {

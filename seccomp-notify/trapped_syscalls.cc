@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "seccomp-notify/device_nodes.h"
 #include "seccomp-notify/trapped_syscall.h"
 
 namespace sysbox::seccomp {
@@ -29,11 +30,24 @@ constexpr std::array kUmountRules = {
     ArgumentRule{1, MNT_DETACH | MNT_EXPIRE, 0},  // with MNT_DETACH the pieces go along anyway
 };
 
+// Only the devices that are allowed: the others, and whiteouts, are the kernel's to make or refuse.
+template <unsigned kDeviceArgument>
+constexpr auto kNodeRules = [] {
+  std::array<ArgumentRule, kAllowedNodes.size()> rules{};
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    rules[i] = {kDeviceArgument, 0xffffffff, kAllowedNodes[i].asked_for};
+  }
+  return rules;
+}();
+
 // Every trapped system call. To add one: a line here, its name in TrappedCall, and a handler.
 constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mount", TrappedCall::kMount, kMountRules},
     TrappedSyscall{"umount2", TrappedCall::kUmount, kUmountRules},
     TrappedSyscall{"umount", TrappedCall::kOldUmount, {}},  // i386: umount2 without flags
+    TrappedSyscall{"mknod", TrappedCall::kMknod, kNodeRules<2>},
+    TrappedSyscall{"mknodat", TrappedCall::kMknodat, kNodeRules<3>},
+    TrappedSyscall{"sysinfo", TrappedCall::kSysinfo, {}},
 };
 
 struct Architecture {

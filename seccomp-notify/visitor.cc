@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -197,14 +198,19 @@ Visit::~Visit() {
   }
 }
 
-Result<UniqueFd> Visit::open_as_caller(int dirfd, const std::string& path, Follow follow) const {
-  const int flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
+Visitor::Credentials Visit::caller_credentials(std::uint64_t effective_capabilities) const {
   Visitor::Credentials credentials;
   credentials.filesystem_uid = caller_->status.filesystem_uid;
   credentials.filesystem_gid = caller_->status.filesystem_gid;
   credentials.groups.assign(caller_->status.groups.begin(), caller_->status.groups.end());
+  credentials.effective_capabilities = effective_capabilities;
+  return credentials;
+}
+
+Result<UniqueFd> Visit::open_as_caller(int dirfd, const std::string& path, Follow follow) const {
+  const int flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
   const auto open = [&](std::uint64_t capabilities) -> Result<UniqueFd> {
-    credentials.effective_capabilities = capabilities;
+    const Visitor::Credentials credentials = caller_credentials(capabilities);
     const Result<void> assumed = visitor_->assume(credentials);
     Result<UniqueFd> fd =
         assumed.ok() ? sys::openat(dirfd, path, flags) : Result<UniqueFd>(assumed.error());
@@ -257,6 +263,43 @@ Result<UniqueFd> Visit::resolve(const std::string& path, Follow follow) const {
   if (!rest.empty()) return open_as_caller(start->get(), rest, follow);
   if (follow == Follow::kNoLastSymlink) return errno_error(EINVAL, "open '", path, "'");
   return std::move(*start);
+}
+
+Result<UniqueFd> Visit::resolve_at(int dirfd, const std::string& path, Follow follow) const {
+  return open_as_caller(dirfd, path, follow);
+}
+
+Result<void> Visit::make_node(int directory_fd, const std::string& name, const Node& node) const {
+  const struct stat directory = TRY(sys::fstat(directory_fd));
+  std::uint64_t capabilities = bit(CAP_MKNOD);
+  const std::uint64_t override_modes = bit(CAP_DAC_OVERRIDE);
+  // The kernel's rule (capable_wrt_inode_uidgid()): for directories whose owner the caller's user
+  // namespace maps.
+  if ((caller_->status.effective_capabilities & override_modes) != 0 &&
+      TRY(caller_->knows_ids(directory.st_uid, directory.st_gid))) {
+    capabilities |= override_modes;
+  }
+  const Visitor::Credentials credentials = caller_credentials(capabilities);
+  const auto as_caller = [&](const auto& step) -> Result<void> {
+    Result<void> done = visitor_->assume(credentials);
+    if (done.ok()) done = step();
+    visitor_->resume(credentials);
+    return done;
+  };
+  TRY(as_caller([&] {
+    ::umask(0);  // of this thread alone, which makes nothing else
+    return sys::mknodat(directory_fd, name, node.mode, node.device);
+  }));
+  const Result<UniqueFd> made = sys::openat(directory_fd, name, O_PATH | O_NOFOLLOW);
+  // Of the number that was asked for; opening others might do something.
+  if (!made.ok() || TRY(sys::fstat(made.value().get())).st_rdev != node.device) return {};
+  const Result<UniqueFd> opened =
+      sys::openat(visitor_->own_descriptors_.get(), std::to_string(made.value().get()),
+                  O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (opened.ok() || opened.error().code() != EACCES) return {};
+  const Result<void> gone = as_caller([&] { return sys::unlinkat(directory_fd, name); });
+  static_cast<void>(gone.ok());
+  return errno_error(EPERM, "no devices on this file system");
 }
 
 Result<UniqueFd> Visit::glance_at(const std::string& path, Follow follow) const {

@@ -83,7 +83,18 @@ class Visit {
   // does.
   Result<UniqueFd> resolve(const std::string& path, Follow follow) const;
 
-  // The same by our own credentials, to find out soon that a place does not concern us: the
+  // The same for a path that starts at an open directory of the caller's.
+  Result<UniqueFd> resolve_at(int dirfd, const std::string& path, Follow follow) const;
+
+  struct Node {
+    mode_t mode = 0;  // with its type; the umask is 0
+    dev_t device = 0;
+  };
+  // mknodat(2) as the caller, but with CAP_MKNOD of the host's. EPERM where the node could not be
+  // opened: on a mount or a file system without devices.
+  Result<void> make_node(int directory_fd, const std::string& name, const Node& node) const;
+
+  // Like resolve() by our own credentials, to find out soon that a place does not concern us: the
   // caller's rights decide nothing then. Magic links (/proc/PID/root) give ELOOP.
   Result<UniqueFd> glance_at(const std::string& path, Follow follow) const;
 
@@ -101,6 +112,7 @@ class Visit {
 
  private:
   Visit(Visitor& visitor, const Caller& caller) : visitor_(&visitor), caller_(&caller) {}
+  Visitor::Credentials caller_credentials(std::uint64_t effective_capabilities) const;
   Result<UniqueFd> open_as_caller(int dirfd, const std::string& path, Follow follow) const;
   Result<std::optional<UniqueFd>> open_descriptor_link(const std::string& path,
                                                        std::string& rest) const;

@@ -1,5 +1,6 @@
 #include "seccomp-notify/handlers/handlers.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 
 namespace sysbox::seccomp {
 namespace {
+
+constexpr auto kCurrentDirectory = static_cast<std::uint64_t>(AT_FDCWD);
 
 // Directories that procfs and sysfs keep empty for mounts; a mount there hides nothing.
 constexpr std::array<std::string_view, 9> kMountPoints = {
@@ -91,6 +94,14 @@ Verdict handle(TrappedCall call, const Assistance& with) {
         return handle_umount(with, with.tracee.argument(1));
       case TrappedCall::kOldUmount:
         return handle_umount(with, 0);
+      case TrappedCall::kMknod:
+        return handle_mknod(with, {kCurrentDirectory, with.tracee.argument(0),
+                                   with.tracee.argument(1), with.tracee.argument(2)});
+      case TrappedCall::kMknodat:
+        return handle_mknod(with, {with.tracee.argument(0), with.tracee.argument(1),
+                                   with.tracee.argument(2), with.tracee.argument(3)});
+      case TrappedCall::kSysinfo:
+        return handle_sysinfo(with);
     }
     return Verdict(LetKernelRunIt{});
   }();

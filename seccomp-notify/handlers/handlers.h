@@ -3,6 +3,7 @@
 // What is done for each trapped call. Where a handler has nothing to add, or cannot find out,
 // the kernel runs the call: its own checks hold for it, and its errno is the right one.
 
+#include <string>
 #include <vector>
 
 #include "common/mount_info.h"
@@ -27,6 +28,19 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags);
 // mount(2) with MS_BIND, and with MS_BIND | MS_REMOUNT.
 Result<Verdict> handle_bind(const Assistance& with);
 Result<Verdict> handle_bind_remount(const Assistance& with, std::uint64_t flags);
+
+struct NodeArguments {
+  std::uint64_t dirfd = 0;
+  std::uint64_t path = 0;
+  std::uint64_t mode = 0;
+  std::uint64_t device = 0;
+};
+Result<Verdict> handle_mknod(const Assistance& with, const NodeArguments& arguments);
+
+Result<Verdict> handle_sysinfo(const Assistance& with);
+// The bytes of a struct sysinfo.
+std::string sysinfo_for_64_bit(const SystemInformation& numbers);
+std::string sysinfo_for_32_bit(const SystemInformation& numbers);
 
 // Whether the caller may change its mount namespace at all.
 Result<bool> may_mount(const Caller& caller);

@@ -82,7 +82,7 @@ TEST(EmulatedTree, IsKnownByItsDevice) {
   REQUIRE_CONTAINERS();
   const auto tree = make_pieces();
   auto identity = std::make_shared<fs::ContainerIdentity>();
-  const auto actions = fs::make_container_actions(identity, tree);
+  const auto actions = fs::make_container_actions(identity, tree, {});
   const auto device = sys::fstat(tree->mount.get()).value().st_dev;
   EXPECT_TRUE(actions->is_piece_device(device));
   EXPECT_FALSE(actions->is_piece_device(device + 1));

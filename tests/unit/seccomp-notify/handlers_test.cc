@@ -19,6 +19,9 @@ class PiecesOnDevice40 : public seccomp::ContainerActions {
                                      const seccomp::NewMount& /*mount*/) override {
     return errno_error(ENOSYS, "sysfs");
   }
+  Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
+    return errno_error(ENOSYS, "sysinfo");
+  }
   bool is_piece_device(dev_t device) const override { return device == makedev(0, 40); }
 
  private:

@@ -32,6 +32,9 @@ class NoActions : public seccomp::ContainerActions {
                                      const seccomp::NewMount& /*mount*/) override {
     return errno_error(ENOSYS, "sysfs");
   }
+  Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
+    return errno_error(ENOSYS, "sysinfo");
+  }
   bool is_piece_device(dev_t /*device*/) const override { return false; }
 
  private:

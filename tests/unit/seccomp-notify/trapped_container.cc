@@ -152,7 +152,9 @@ std::shared_ptr<const fs::EmulatedTree> make_pieces() {
 std::shared_ptr<seccomp::ContainerActions> make_actions() {
   auto identity = std::make_shared<fs::ContainerIdentity>();
   identity->id = "trapped";
-  return fs::make_container_actions(identity, make_pieces());
+  return fs::make_container_actions(
+      identity, make_pieces(),
+      [](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; });
 }
 
 std::string run_in_container(const Inside& inside, seccomp::NotifyLoop& loop,

@@ -26,6 +26,19 @@ std::string why_no_containers();
 inline constexpr const char* kPieceText = "emulated\n";
 inline constexpr unsigned kFirstHostId = 200000;
 
+// What sysinfo(2) tells there.
+inline constexpr seccomp::SystemInformation kSystemInformation{
+    .uptime_seconds = 77,
+    .loads = {65536, 2, 3},
+    .total_bytes = 8ULL << 30U,
+    .free_bytes = 5ULL << 30U,
+    .shared_bytes = 4096,
+    .buffer_bytes = 0,
+    .swap_total_bytes = 1U << 20U,
+    .swap_free_bytes = 4096,
+    .processes = 70000,
+};
+
 std::shared_ptr<const fs::EmulatedTree> make_pieces();
 std::shared_ptr<seccomp::ContainerActions> make_actions();
 

@@ -1,0 +1,40 @@
+#include "fs-emulator/system_information.h"
+
+#include <algorithm>
+
+#include "fs-emulator/memory_figures.h"
+
+namespace sysbox::fs {
+namespace {
+
+constexpr std::uint64_t kKb = 1024;
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+constexpr double kLoadScale = 65536;  // SI_LOAD_SHIFT
+
+}  // namespace
+
+Result<seccomp::SystemInformation> system_information(const ContainerView& container) {
+  const MemoryFigures memory = TRY(read_memory_figures(container));
+  const ContainerView::Load load = container.load();
+  seccomp::SystemInformation numbers;
+  // As the kernel rounds it.
+  numbers.uptime_seconds = (container.since_start_ns() + kNsPerSecond - 1) / kNsPerSecond;
+  std::transform(load.averages.begin(), load.averages.end(), numbers.loads.begin(),
+                 [](double average) { return static_cast<std::uint64_t>(average * kLoadScale); });
+  numbers.total_bytes = memory.total_kb * kKb;
+  numbers.free_bytes = memory.free_kb * kKb;
+  numbers.shared_bytes = memory.stat.shmem;
+  numbers.swap_total_bytes = memory.swap_total_kb * kKb;
+  numbers.swap_free_bytes = memory.swap_free_kb * kKb;
+  numbers.processes = load.tasks;
+  return numbers;
+}
+
+Result<seccomp::SystemInformation> read_system_information(ContainerState& container,
+                                                           int pid_on_host) {
+  ContainerViewParts parts{container.host, container.cgroups,       container.history,
+                           read_clock(),   container.start_boot_ns, pid_on_host};
+  return system_information(ContainerView(parts));
+}
+
+}  // namespace sysbox::fs
