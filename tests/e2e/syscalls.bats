@@ -1,0 +1,52 @@
+# System calls that are answered in the kernel's place, and those that are left to it.
+# shellcheck shell=bash disable=SC2016 # expressions for the shell inside
+
+load ../lib/suite
+
+setup_file() {
+  export BATS_TEST_TIMEOUT=$((120 * SLOWER))
+  suite_start syscalls
+  daemons_start
+}
+teardown_file() { suite_stop; }
+teardown() {
+  local id
+  for id in $(runc list --quiet 2>/dev/null); do remove_container "$id" || :; done
+}
+
+@test "sysinfo: busybox's free and uptime print the container's numbers" {
+  run run_once '.linux.resources = {memory: {limit: 134217728}}' sh -c '
+    free -k | awk "/^Mem/ { print \$2 }"; awk "/^MemTotal/ { print \$2 }" /proc/meminfo; uptime'
+  assert_ok
+  assert_equal "${lines[0]}" 131072
+  assert_equal "${lines[1]}" 131072
+  assert_contains "$output" "up 0 min"
+}
+
+@test "mknod: a device of the list is made, on the root and in /dev, and can be used" {
+  run run_once . sh -c '
+    mknod -m 666 /null c 1 3 && echo text >/null && stat -c "%F %t:%T %u:%g %a" /null
+    mkdir -p /dev/sub && mknod /dev/sub/tun c 10 200 && exec 3<>/dev/sub/tun && echo opened
+    mknod /zero c 1 5 && head -c 3 /zero | wc -c
+    su -s /bin/sh nobody -c "echo more >/null" && echo by another user
+    rm /null /zero /dev/sub/tun && echo removed'
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n' 'character special file 1:3 0:0 666' opened 3 'by another user' removed)"
+}
+
+@test "mknod: no other device, none by a user or without the capability, none where it could not be opened" {
+  run run_once . sh -c '
+    for n in "b 7 0" "b 8 0" "c 1 1" "c 10 237" "c 4 0" "b 1 3"; do mknod /node $n; done
+    mkdir -m 777 /open /mounted; su -s /bin/sh nobody -c "mknod /open/null c 1 3"
+    mount -t tmpfs tmpfs /mounted; mknod /mounted/null c 1 3
+    unshare -Ur mknod /open/null c 1 3; ls /open /mounted; mknod /open/whiteout c 0 0 && echo whiteout'
+  assert_equal "$(grep -c 'Operation not permitted' <<<"$output")" 9 "refusals"
+  assert_equal "$(tail -n 1 <<<"$output")" whiteout
+  run run_once '.process.capabilities |= map_values((. // []) - ["CAP_MKNOD"])
+    | .annotations["io.sysbox.honor-capabilities"] = "true"' mknod /null c 1 3
+  assert_failed "Operation not permitted"
+}
+
+@test "nothing is left behind, and no setting of the host has changed" {
+  suite_left_nothing
+}
