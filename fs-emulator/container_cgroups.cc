@@ -59,19 +59,29 @@ std::optional<std::uint64_t> read_memory_limit(const CgroupLevel& level, Version
   return limit && *limit < kNoLimitV1 ? limit : std::nullopt;
 }
 
+struct SwapUse {
+  std::optional<std::uint64_t> limit_bytes;
+  std::uint64_t usage_bytes = 0;
+};
+
 // v1 counts memory and swap together (memsw), v2 swap alone.
-void read_swap(const CgroupLevel& level, Version version, MemoryUse& use) {
+SwapUse read_swap_use(const CgroupLevel& level, Version version) {
   if (version == Version::kTwo) {
-    use.swap_limit_bytes = read_number(level, "memory.swap.max");
-    use.swap_usage_bytes = read_number(level, "memory.swap.current").value_or(0);
-    return;
+    return {read_number(level, "memory.swap.max"),
+            read_number(level, "memory.swap.current").value_or(0)};
   }
+  SwapUse use;
   const auto both_limit = read_number(level, "memory.memsw.limit_in_bytes");
   const auto both_usage = read_number(level, "memory.memsw.usage_in_bytes");
-  if (both_limit && *both_limit < kNoLimitV1 && use.limit_bytes) {
-    use.swap_limit_bytes = *both_limit - std::min(*both_limit, *use.limit_bytes);
+  const auto limit = read_memory_limit(level, version);
+  if (both_limit && *both_limit < kNoLimitV1 && limit) {
+    use.limit_bytes = *both_limit - std::min(*both_limit, *limit);
   }
-  if (both_usage) use.swap_usage_bytes = *both_usage - std::min(*both_usage, use.usage_bytes);
+  if (both_usage) {
+    const std::uint64_t usage = read_number(level, "memory.usage_in_bytes").value_or(0);
+    use.usage_bytes = *both_usage - std::min(*both_usage, usage);
+  }
+  return use;
 }
 
 std::optional<double> read_quota(const CgroupLevel& level, Version version) {
@@ -111,6 +121,8 @@ constexpr std::array kStatFields = {
     StatField{"total_writeback", "file_writeback", &MemoryStat::file_writeback},
     StatField{"total_swapcached", "swapcached", &MemoryStat::swap_cached},
     StatField{"total_rss_huge", "anon_thp", &MemoryStat::anon_huge},
+    StatField{"", "file_thp", &MemoryStat::file_huge},
+    StatField{"", "shmem_thp", &MemoryStat::shmem_huge},
     StatField{"total_active_anon", "active_anon", &MemoryStat::active_anon},
     StatField{"total_inactive_anon", "inactive_anon", &MemoryStat::inactive_anon},
     StatField{"total_active_file", "active_file", &MemoryStat::active_file},
@@ -120,10 +132,24 @@ constexpr std::array kStatFields = {
     StatField{"", "slab_unreclaimable", &MemoryStat::slab_unreclaimable},
     StatField{"", "kernel_stack", &MemoryStat::kernel_stack},
     StatField{"", "pagetables", &MemoryStat::page_tables},
+    StatField{"", "sec_pagetables", &MemoryStat::secondary_page_tables},
     StatField{"", "percpu", &MemoryStat::per_cpu},
+    StatField{"", "vmalloc", &MemoryStat::vmalloc},
+    StatField{"", "zswap", &MemoryStat::zswap},
+    StatField{"", "zswapped", &MemoryStat::zswapped},
     StatField{"total_pgfault", "pgfault", &MemoryStat::page_faults_count},
     StatField{"total_pgmajfault", "pgmajfault", &MemoryStat::major_faults_count},
 };
+
+// What follows the prefix in the lines that have it.
+std::string lines_with_prefix_dropped(std::string_view text, std::string_view prefix) {
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view line = next_line(text);
+    if (line.starts_with(prefix)) out += join(line.substr(prefix.size()), "\n");
+  }
+  return out;
+}
 
 // Init may sit below the container's directory, in the part that is delegated to it: the longest
 // ancestor of its path that the directory's name on the host ends with.
@@ -211,17 +237,46 @@ Result<MemoryUse> read_memory_use(const CgroupLevels& memory) {
   const CgroupLevel* chosen = &memory.levels.back();
   for (const CgroupLevel& level : memory.levels) {
     const std::optional<std::uint64_t> limit = read_memory_limit(level, memory.version);
-    if (!limit || (use.limit_bytes && *use.limit_bytes <= *limit)) continue;
-    use.limit_bytes = limit;
-    chosen = &level;
+    if (limit && (!use.limit_bytes || *limit < *use.limit_bytes)) {
+      use.limit_bytes = limit;
+      chosen = &level;
+    }
+    const SwapUse swap = read_swap_use(level, memory.version);
+    const bool is_outermost = &level == &memory.levels.back();
+    if (swap.limit_bytes ? !use.swap_limit_bytes || *swap.limit_bytes < *use.swap_limit_bytes
+                         : is_outermost && !use.swap_limit_bytes) {
+      use.swap_limit_bytes = swap.limit_bytes;
+      use.swap_usage_bytes = swap.usage_bytes;
+    }
   }
   const bool is_v1 = memory.version == Version::kOne;
   use.usage_bytes =
       read_number(*chosen, is_v1 ? "memory.usage_in_bytes" : "memory.current").value_or(0);
-  read_swap(*chosen, memory.version, use);
-  const std::string stat = TRY(chosen->directory.read_file("memory.stat"));
-  use.stat = parse_memory_stat(stat, memory.version);
+  use.stat_text = TRY(chosen->directory.read_file("memory.stat"));
+  use.stat = parse_memory_stat(use.stat_text, memory.version);
+  if (is_v1) {
+    // All that the kernel holds for it; v1 does not tell slabs, stacks and tables apart.
+    use.stat.slab_unreclaimable = read_number(*chosen, "memory.kmem.usage_in_bytes").value_or(0);
+    use.stat_text = lines_with_prefix_dropped(use.stat_text, "total_");
+  }
+  use.oom_kills_count =
+      read_keyed_number(*chosen, is_v1 ? "memory.oom_control" : "memory.events", "oom_kill");
   return use;
+}
+
+std::optional<HugePageUse> read_huge_page_use(const CgroupLevels& hugetlb, std::string_view size) {
+  const bool is_v1 = hugetlb.version == Version::kOne;
+  std::optional<HugePageUse> smallest;
+  for (const CgroupLevel& level : hugetlb.levels) {
+    const std::string prefix = join("hugetlb.", size, ".");
+    const auto limit = read_number(level, prefix + (is_v1 ? "limit_in_bytes" : "max"));
+    // v1 writes "no limit" as the largest number of whole pages, of this size here.
+    if (!limit || *limit >= kNoLimitV1 / 2) continue;
+    if (smallest && smallest->limit_bytes <= *limit) continue;
+    const auto usage = read_number(level, prefix + (is_v1 ? "usage_in_bytes" : "current"));
+    smallest = {*limit, usage.value_or(0)};
+  }
+  return smallest;
 }
 
 CpuQuota read_cpu_quota(const CgroupLevels& cpu) {

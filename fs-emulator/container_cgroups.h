@@ -55,10 +55,12 @@ class ContainerCgroups {
 // memory.stat of either version; bytes, or counts where the name says so.
 struct MemoryStat {
   std::uint64_t anon = 0, file = 0, shmem = 0, file_mapped = 0, file_dirty = 0;
-  std::uint64_t file_writeback = 0, swap_cached = 0, anon_huge = 0;
+  std::uint64_t file_writeback = 0, swap_cached = 0;
+  std::uint64_t anon_huge = 0, file_huge = 0, shmem_huge = 0;
   std::uint64_t active_anon = 0, inactive_anon = 0, active_file = 0, inactive_file = 0;
   std::uint64_t unevictable = 0, slab_reclaimable = 0, slab_unreclaimable = 0;
-  std::uint64_t kernel_stack = 0, page_tables = 0, per_cpu = 0;
+  std::uint64_t kernel_stack = 0, page_tables = 0, secondary_page_tables = 0, per_cpu = 0;
+  std::uint64_t vmalloc = 0, zswap = 0, zswapped = 0;
   std::uint64_t page_faults_count = 0, major_faults_count = 0;
 };
 
@@ -68,11 +70,23 @@ struct MemoryUse {
   std::optional<std::uint64_t> swap_limit_bytes;
   std::uint64_t swap_usage_bytes = 0;
   MemoryStat stat;
+  // Events and counts, named as in /proc/vmstat: the text of memory.stat, of v1 only what
+  // includes the cgroups below.
+  std::string stat_text;
+  std::uint64_t oom_kills_count = 0;
 };
 
-// The smallest limit on the way up, and the use of the cgroup that has it.
+// The smallest limit on the way up, and the use of the cgroup that has it; the same for swap.
 Result<MemoryUse> read_memory_use(const CgroupLevels& memory);
 MemoryStat parse_memory_stat(std::string_view text, CgroupLevels::Version version);
+
+// The pages of one size ("2MB") that the levels may take from the host's pool of huge pages;
+// nothing if no level has a limit.
+struct HugePageUse {
+  std::uint64_t limit_bytes = 0;
+  std::uint64_t usage_bytes = 0;
+};
+std::optional<HugePageUse> read_huge_page_use(const CgroupLevels& hugetlb, std::string_view size);
 
 // How many cpus' worth of time the levels allow (2.5), and which level has that limit.
 struct CpuQuota {

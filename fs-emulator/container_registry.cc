@@ -84,6 +84,8 @@ Result<RegisterReply> ContainerRegistry::register_container(const RegisterReques
 Result<void> ContainerRegistry::start_container(const std::string& id, ContainerInit init) {
   // The pid is that of the pidfd's process if that still lives after the file was read.
   const Result<std::string> cgroups = host_.proc.read_file(join(init.pid, "/cgroup"));
+  // Missing in a kernel without time namespaces.
+  const Result<std::string> offsets = host_.proc.read_file(join(init.pid, "/timens_offsets"));
   if (has_ended(init.pidfd.get())) return errno_error(ESRCH, "init of container '", id, "'");
   const std::lock_guard lock(mutex_);
   const auto found = containers_.find(id);
@@ -96,6 +98,7 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
     if (membership.ok()) container.state->cgroups.learn_own_paths(membership.value());
   }
   container.state->start_boot_ns = read_clock().boot_ns;
+  container.state->boottime_offset_ns = offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;
   container.init = std::move(init);
   return {};
 }
@@ -112,7 +115,7 @@ Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd lis
     if (!container.actions) {
       container.actions = make_container_actions(
           container.identity, container.tree,
-          [state = container.state](int pid) { return read_system_information(*state, pid); });
+          [state = container.state](int pid) { return system_information(state->view_of(pid)); });
     }
     actions = container.actions;
   }

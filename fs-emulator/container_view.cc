@@ -62,8 +62,22 @@ std::uint64_t ContainerView::since_start_ns() const {
   return parts_.now.boot_ns - std::min(parts_.now.boot_ns, parts_.start_boot_ns);
 }
 
-std::int64_t ContainerView::start_wall_seconds() const {
-  return parts_.now.wall_seconds - static_cast<std::int64_t>(since_start_ns() / kNsPerSecond);
+std::uint64_t ContainerView::uptime_ns() const {
+  const std::int64_t own_offset = parts_.boottime_offset_ns;
+  std::int64_t offset = own_offset;
+  if (parts_.requester_pid_on_host > 0) {
+    // A kernel without time namespaces has no such file.
+    const Result<std::string> offsets =
+        parts_.host.proc.read_file(join(parts_.requester_pid_on_host, "/timens_offsets"));
+    if (offsets.ok()) offset = parse_boottime_offset(offsets.value());
+  }
+  const std::int64_t up = own_offset != 0 ? static_cast<std::int64_t>(parts_.now.boot_ns) + offset
+                                          : static_cast<std::int64_t>(since_start_ns()) + offset;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0));
+}
+
+std::int64_t ContainerView::boot_wall_seconds() const {
+  return parts_.now.wall_seconds - static_cast<std::int64_t>(uptime_ns() / kNsPerSecond);
 }
 
 Result<CgroupLevels> ContainerView::levels(std::string_view controller) const {
@@ -210,6 +224,21 @@ std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& tas
     }
   }
   return runnable;
+}
+
+std::int64_t parse_boottime_offset(std::string_view timens_offsets) {
+  while (!timens_offsets.empty()) {
+    std::string_view line = next_line(timens_offsets);
+    if (next_field(line) != "boottime") continue;
+    std::string_view seconds = next_field(line);
+    const bool is_negative = seconds.starts_with('-');
+    if (is_negative) seconds.remove_prefix(1);
+    // The nanoseconds count forwards, of a negative offset as well.
+    const auto whole = static_cast<std::int64_t>(parse_unsigned(seconds).value_or(0));
+    const auto rest = static_cast<std::int64_t>(parse_unsigned(line).value_or(0));
+    return (is_negative ? -whole : whole) * static_cast<std::int64_t>(kNsPerSecond) + rest;
+  }
+  return 0;
 }
 
 char parse_task_state(std::string_view stat) {

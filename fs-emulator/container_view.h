@@ -37,6 +37,8 @@ struct ContainerViewParts {
   ContainerHistory& history;
   ClockReading now;
   std::uint64_t start_boot_ns = 0;
+  // By how much the container's own time namespace moves CLOCK_BOOTTIME.
+  std::int64_t boottime_offset_ns = 0;
   // The process (or thread) that asks, as the host numbers it; 0: not known.
   int requester_pid_on_host = 0;
 };
@@ -52,7 +54,10 @@ class ContainerView {
 
   Result<std::string> host_proc(const std::string& file) const;
   std::uint64_t since_start_ns() const;
-  std::int64_t start_wall_seconds() const;
+  // Since the container's start; a clock that was set by time namespaces (linux.timeOffsets, or
+  // unshare(1) inside) counts as it was set.
+  std::uint64_t uptime_ns() const;
+  std::int64_t boot_wall_seconds() const;
 
   // ENOENT: the container has no such cgroup.
   Result<CgroupLevels> levels(std::string_view controller) const;
@@ -83,6 +88,9 @@ class ContainerView {
 std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& task_list,
                                    const std::function<char(std::string_view)>& task_state,
                                    std::size_t limit);
+// The offset of CLOCK_BOOTTIME in the text of /proc/PID/timens_offsets; 0 if it is none.
+std::int64_t parse_boottime_offset(std::string_view timens_offsets);
+
 // The state letter in the text of /proc/PID/stat; '?' if it is none.
 char parse_task_state(std::string_view stat);
 

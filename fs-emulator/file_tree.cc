@@ -70,9 +70,7 @@ Result<std::string> FileTree::make_text(const Node& node, int pid) const {
   if (!state) return errno_error(ESTALE, node.path);
   if (node.kind == NodeKind::kSysctl) return state->sysctls.value(node.table_row);
   if (node.kind != NodeKind::kLive) return std::string();
-  const ContainerView view({state->host, state->cgroups, state->history, read_clock(),
-                            state->start_boot_ns.load(), pid});
-  return emulated_files()[node.table_row].read(view);
+  return emulated_files()[node.table_row].read(state->view_of(pid));
 }
 
 Result<std::uint64_t> FileTree::open(fuse_ino_t inode, int pid) {

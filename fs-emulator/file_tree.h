@@ -31,6 +31,12 @@ struct ContainerState {
         cgroups(std::move(directories)),
         sysctls(defaults) {}
 
+  // The container as a process in it sees it, at this moment; 0: as its root cgroup does.
+  ContainerView view_of(int requester_pid_on_host) {
+    return ContainerView({host, cgroups, history, read_clock(), start_boot_ns.load(),
+                          boottime_offset_ns.load(), requester_pid_on_host});
+  }
+
   const HostFiles& host;
   const uid_t owner_uid;  // the container's root
   const gid_t owner_gid;
@@ -38,6 +44,7 @@ struct ContainerState {
   ContainerHistory history;
   SysctlStore sysctls;
   std::atomic<std::uint64_t> start_boot_ns{read_clock().boot_ns};
+  std::atomic<std::int64_t> boottime_offset_ns{0};  // of its own time namespace
 };
 
 struct NodeAttributes {

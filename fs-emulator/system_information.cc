@@ -18,7 +18,7 @@ Result<seccomp::SystemInformation> system_information(const ContainerView& conta
   const ContainerView::Load load = container.load();
   seccomp::SystemInformation numbers;
   // As the kernel rounds it.
-  numbers.uptime_seconds = (container.since_start_ns() + kNsPerSecond - 1) / kNsPerSecond;
+  numbers.uptime_seconds = (container.uptime_ns() + kNsPerSecond - 1) / kNsPerSecond;
   std::transform(load.averages.begin(), load.averages.end(), numbers.loads.begin(),
                  [](double average) { return static_cast<std::uint64_t>(average * kLoadScale); });
   numbers.total_bytes = memory.total_kb * kKb;
@@ -28,13 +28,6 @@ Result<seccomp::SystemInformation> system_information(const ContainerView& conta
   numbers.swap_free_bytes = memory.swap_free_kb * kKb;
   numbers.processes = load.tasks;
   return numbers;
-}
-
-Result<seccomp::SystemInformation> read_system_information(ContainerState& container,
-                                                           int pid_on_host) {
-  ContainerViewParts parts{container.host, container.cgroups,       container.history,
-                           read_clock(),   container.start_boot_ns, pid_on_host};
-  return system_information(ContainerView(parts));
 }
 
 }  // namespace sysbox::fs

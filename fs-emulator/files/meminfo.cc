@@ -11,11 +11,14 @@ namespace {
 using Figures = MemoryFigures;
 constexpr std::uint64_t kKb = 1024;
 
-std::uint64_t committed_kb(const Figures& f) { return (f.stat.anon + f.stat.shmem) / kKb; }
+// Kept per cgroup is what was touched, not what was promised.
+std::uint64_t committed_kb(const Figures& f) {
+  return (f.stat.anon + f.stat.shmem) / kKb + f.swap_total_kb - f.swap_free_kb;
+}
 
 struct Line {
   std::string_view name;
-  std::uint64_t (*kb)(const Figures&);
+  std::uint64_t (*value)(const Figures&);
 };
 
 // What the container's own numbers are. Every other line of the host's file stands there as 0,
@@ -24,7 +27,7 @@ constexpr std::array kLines = {
     Line{"MemTotal", [](const Figures& f) { return f.total_kb; }},
     Line{"MemFree", [](const Figures& f) { return f.free_kb; }},
     Line{"MemAvailable", [](const Figures& f) { return f.available_kb; }},
-    Line{"Cached", [](const Figures& f) { return f.stat.file / kKb; }},
+    Line{"Cached", [](const Figures& f) { return f.cached_kb; }},
     Line{"SwapCached", [](const Figures& f) { return f.stat.swap_cached / kKb; }},
     Line{"Active",
          [](const Figures& f) { return (f.stat.active_anon + f.stat.active_file) / kKb; }},
@@ -38,6 +41,8 @@ constexpr std::array kLines = {
     Line{"Mlocked", [](const Figures& f) { return f.stat.unevictable / kKb; }},
     Line{"SwapTotal", [](const Figures& f) { return f.swap_total_kb; }},
     Line{"SwapFree", [](const Figures& f) { return f.swap_free_kb; }},
+    Line{"Zswap", [](const Figures& f) { return f.stat.zswap / kKb; }},
+    Line{"Zswapped", [](const Figures& f) { return f.stat.zswapped / kKb; }},
     Line{"Dirty", [](const Figures& f) { return f.stat.file_dirty / kKb; }},
     Line{"Writeback", [](const Figures& f) { return f.stat.file_writeback / kKb; }},
     Line{"AnonPages", [](const Figures& f) { return f.stat.anon / kKb; }},
@@ -52,11 +57,20 @@ constexpr std::array kLines = {
     Line{"SUnreclaim", [](const Figures& f) { return f.stat.slab_unreclaimable / kKb; }},
     Line{"KernelStack", [](const Figures& f) { return f.stat.kernel_stack / kKb; }},
     Line{"PageTables", [](const Figures& f) { return f.stat.page_tables / kKb; }},
+    Line{"SecPageTables", [](const Figures& f) { return f.stat.secondary_page_tables / kKb; }},
     // As with the default vm.overcommit_ratio of 50.
     Line{"CommitLimit", [](const Figures& f) { return f.total_kb / 2 + f.swap_total_kb; }},
     Line{"Committed_AS", committed_kb},
+    Line{"VmallocUsed", [](const Figures& f) { return f.stat.vmalloc / kKb; }},
     Line{"Percpu", [](const Figures& f) { return f.stat.per_cpu / kKb; }},
     Line{"AnonHugePages", [](const Figures& f) { return f.stat.anon_huge / kKb; }},
+    Line{"ShmemHugePages", [](const Figures& f) { return f.stat.shmem_huge / kKb; }},
+    Line{"FileHugePages", [](const Figures& f) { return f.stat.file_huge / kKb; }},
+    Line{"HugePages_Total", [](const Figures& f) { return f.huge_pages_total; }},
+    Line{"HugePages_Free", [](const Figures& f) { return f.huge_pages_free; }},
+    Line{"Hugetlb", [](const Figures& f) { return f.huge_pages_total * f.huge_page_kb; }},
+    // How the kernel maps the memory; all of it, in small pages.
+    Line{"DirectMap4k", [](const Figures& f) { return f.total_kb; }},
 };
 constexpr std::array<std::string_view, 2> kHostLines = {"Hugepagesize", "VmallocTotal"};
 
@@ -80,8 +94,7 @@ void append_line(std::string& out, std::string_view line, std::uint64_t value) {
 
 Result<std::string> read_meminfo(const ContainerView& container) {
   const std::string host = TRY(container.host_proc("meminfo"));
-  Result<MemoryUse> use = container.memory();
-  const Figures figures = memory_figures(host, use.ok() ? use.value() : MemoryUse{});
+  const Figures figures = read_memory_figures(container, host);
   std::string out;
   out.reserve(host.size());
   std::string_view rest = host;
@@ -96,7 +109,7 @@ Result<std::string> read_meminfo(const ContainerView& container) {
     }
     const auto known = std::find_if(kLines.begin(), kLines.end(),
                                     [name](const Line& entry) { return entry.name == name; });
-    append_line(out, line, known == kLines.end() ? 0 : known->kb(figures));
+    append_line(out, line, known == kLines.end() ? 0 : known->value(figures));
   }
   return out;
 }

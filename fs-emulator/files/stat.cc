@@ -25,7 +25,7 @@ Result<std::string> read_stat(const ContainerView& container) {
   const ContainerView::Load load = container.load();
   // Interrupts and context switches are not counted per container.
   out += "intr 0\nctxt 0\n";
-  out += join("btime ", container.start_wall_seconds(), "\n");
+  out += join("btime ", container.boot_wall_seconds(), "\n");
   out += join("processes ", load.last_pid, "\n");
   out += join("procs_running ", load.running, "\nprocs_blocked 0\n");
   out += "softirq 0";

@@ -7,7 +7,7 @@ namespace sysbox::fs {
 
 Result<std::string> read_uptime(const ContainerView& container) {
   constexpr std::uint64_t kNsPerHundredth = 10'000'000;
-  const std::uint64_t up = container.since_start_ns() / kNsPerHundredth;
+  const std::uint64_t up = container.uptime_ns() / kNsPerHundredth;
   const std::uint64_t idle = container.cpu_table(container.cpus()).total.idle_ns / kNsPerHundredth;
   std::array<char, 96> text{};
   const int size = std::snprintf(

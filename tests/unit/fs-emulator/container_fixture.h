@@ -78,7 +78,7 @@ class ContainerFixture : public ::testing::Test {
 
   ContainerView view() {
     if (!cgroups_) make_cgroups();
-    return ContainerView({host_, *cgroups_, history_, now_, start_ns_, requester_});
+    return ContainerView({host_, *cgroups_, history_, now_, start_ns_, own_offset_ns_, requester_});
   }
   std::string read(Result<std::string> (*file)(const ContainerView&)) {
     Result<std::string> text = file(view());
@@ -99,6 +99,7 @@ class ContainerFixture : public ::testing::Test {
   ContainerHistory history_;
   std::uint64_t start_ns_ = 1000 * kSecond;
   ClockReading now_{1000 * kSecond, 1'700'000'000};
+  std::int64_t own_offset_ns_ = 0;
   int requester_ = 0;
 };
 

@@ -38,6 +38,27 @@ TEST_F(CpuFiles, UptimeBeforeTheStartIsZero) {
   EXPECT_EQ(read(read_uptime), "0.00 0.00\n");
 }
 
+TEST_F(CpuFiles, UptimeAndBootTimeFollowTheTimeNamespace) {
+  advance(100);
+  requester(7, "0::/\n", 2);
+  files_.set("proc/7/timens_offsets",
+             "monotonic           0         0\nboottime        86400         0\n");
+  EXPECT_THAT(read(read_uptime), StartsWith("86500.00 "));
+  EXPECT_THAT(read(read_stat), HasSubstr(join("\nbtime ", 1'700'000'000 - 86400, "\n")));
+  // The container's own clock was set when it was made.
+  own_offset_ns_ = -600 * static_cast<std::int64_t>(kSecond);
+  files_.set("proc/7/timens_offsets", "boottime         -600         0\n");
+  EXPECT_THAT(read(read_uptime), StartsWith("500.00 "));
+  files_.set("proc/7/timens_offsets", "boottime        -9999 500000000\n");
+  EXPECT_THAT(read(read_uptime), StartsWith("0.00 "));
+}
+
+TEST(BoottimeOffset, CountsNanosecondsForwards) {
+  EXPECT_EQ(parse_boottime_offset("monotonic  5 0\nboottime  -2 500000000\n"), -1'500'000'000);
+  EXPECT_EQ(parse_boottime_offset("boottime  1 5\n"), 1'000'000'005);
+  EXPECT_EQ(parse_boottime_offset("nonsense"), 0);
+}
+
 TEST_F(CpuFiles, StatHasALinePerCpuAndTheStartTime) {
   use_cgroup_v1();
   used(4 * kSecond, 2 * kSecond);

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 
 #include "fs-emulator/memory_figures.h"
+#include "fs-emulator/system_information.h"
 #include "fs-emulator/text_fields.h"
 #include "tests/unit/fs-emulator/container_fixture.h"
+#include "tests/unit/fs-emulator/kernel_texts.h"
 
 namespace sysbox::fs {
 namespace {
@@ -75,6 +77,104 @@ TEST_F(MemoryFiles, UseBeyondTheLimitLeavesNothing) {
   limit_512_mib();
   v1("memory", "memory.usage_in_bytes", join(513 * kMiB, "\n"));
   EXPECT_EQ(meminfo_value(read(read_meminfo), "MemFree"), 0U);
+}
+
+TEST_F(MemoryFiles, PartsNeverAddUpToMoreThanAll) {
+  limit_512_mib();
+  // Read a moment after the sum: 300 MiB are used by now.
+  v1("memory", "memory.stat", join("total_cache ", 200 * kMiB, "\ntotal_rss ", 100 * kMiB, "\n"));
+  const std::string text = read(read_meminfo);
+  EXPECT_EQ(meminfo_value(text, "MemFree"), 212U * 1024);
+  v1("memory", "memory.stat", join("total_cache ", 500 * kMiB, "\ntotal_rss ", 400 * kMiB, "\n"));
+  const std::string more = read(read_meminfo);
+  EXPECT_EQ(meminfo_value(more, "MemFree"), 0U);
+  EXPECT_EQ(meminfo_value(more, "AnonPages") + meminfo_value(more, "Cached"), 512U * 1024);
+}
+
+TEST_F(MemoryFiles, MeminfoOfVersionTwoHasEveryPart) {
+  files_.set("proc/meminfo", kMeminfoOf612);
+  use_cgroup_v2();
+  v2("memory.max", join(1024 * kMiB, "\n"));
+  v2("memory.current", join(700 * kMiB, "\n"));
+  v2("memory.swap.max", join(256 * kMiB, "\n"));
+  v2("memory.swap.current", join(16 * kMiB, "\n"));
+  v2("memory.stat", kMemoryStatOf612);
+  const std::string text = read(read_meminfo);
+  const auto mib = [&text](std::string_view name) { return meminfo_value(text, name) / 1024; };
+  EXPECT_EQ(mib("MemTotal"), 1024U);
+  EXPECT_EQ(mib("MemFree"), 324U);
+  EXPECT_EQ(mib("MemAvailable"), 324 + 200 + 40U);
+  EXPECT_EQ(mib("Cached"), 210 - 2U);
+  EXPECT_EQ(mib("SwapCached"), 2U);
+  EXPECT_EQ(mib("SwapTotal"), 256U);
+  EXPECT_EQ(mib("SwapFree"), 240U);
+  EXPECT_EQ(mib("Zswap"), 4U);
+  EXPECT_EQ(mib("Zswapped"), 12U);
+  EXPECT_EQ(mib("Slab"), 60U);
+  EXPECT_EQ(mib("SReclaimable"), 40U);
+  EXPECT_EQ(mib("SecPageTables"), 1U);
+  EXPECT_EQ(mib("VmallocUsed"), 3U);
+  EXPECT_EQ(mib("AnonHugePages"), 64U);
+  EXPECT_EQ(mib("FileHugePages"), 8U);
+  EXPECT_EQ(mib("CommitLimit"), 512 + 256U);
+  EXPECT_EQ(mib("Committed_AS"), 350 + 10 + 16U);
+  EXPECT_EQ(mib("DirectMap4k"), 1024U);
+  EXPECT_EQ(mib("DirectMap1G"), 0U);
+  EXPECT_EQ(meminfo_value(text, "HugePages_Total"), 0U);
+}
+
+TEST_F(MemoryFiles, SwapFollowsTheSmallestLimitOnTheWayUp) {
+  use_cgroup_v2();
+  v2("memory.stat", "");
+  v2("memory.swap.max", join(64 * kMiB, "\n"));
+  v2("memory.swap.current", join(8 * kMiB, "\n"));
+  v2("memory.max", join(32 * kMiB, "\n"), "/inner");
+  v2("memory.swap.max", "max\n", "/inner");
+  v2("memory.swap.current", join(kMiB, "\n"), "/inner");
+  v2("memory.stat", "", "/inner");
+  requester(9, "0::/box/inner\n", 2);
+  const std::string text = read(read_meminfo);
+  EXPECT_EQ(meminfo_value(text, "MemTotal"), 32U * 1024);
+  EXPECT_EQ(meminfo_value(text, "SwapTotal"), 64U * 1024);
+  EXPECT_EQ(meminfo_value(text, "SwapFree"), 56U * 1024);
+  v2("memory.swap.max", join(4 * kMiB, "\n"), "/inner");
+  EXPECT_EQ(meminfo_value(read(read_meminfo), "SwapFree"), 3U * 1024);
+}
+
+TEST_F(MemoryFiles, HugePagesAreThoseThatALimitGives) {
+  files_.set("proc/meminfo",
+             "MemTotal: 8388608 kB\nHugePages_Total:      16\nHugePages_Free:       12\n"
+             "Hugepagesize:       2048 kB\nHugetlb:           32768 kB\n");
+  use_cgroup_v2();
+  v2("memory.stat", "");
+  v2("hugetlb.2MB.max", "max\n");
+  EXPECT_EQ(meminfo_value(read(read_meminfo), "HugePages_Total"), 0U);
+  v2("hugetlb.2MB.max", join(16 * kMiB, "\n"));
+  v2("hugetlb.2MB.current", join(4 * kMiB, "\n"));
+  const std::string text = read(read_meminfo);
+  EXPECT_EQ(meminfo_value(text, "HugePages_Total"), 8U);
+  EXPECT_EQ(meminfo_value(text, "HugePages_Free"), 6U);
+  EXPECT_EQ(meminfo_value(text, "Hugetlb"), 16384U);
+}
+
+TEST_F(MemoryFiles, SysinfoAgreesWithTheFiles) {
+  limit_512_mib();
+  v1("memory", "memory.memsw.limit_in_bytes", join(768 * kMiB, "\n"));
+  v1("memory", "memory.memsw.usage_in_bytes", join(210 * kMiB, "\n"));
+  v1("pids", "pids.current", "7\n");
+  advance(61.5);
+  const auto told = system_information(view());
+  ASSERT_TRUE(told.ok());
+  const std::string meminfo = read(read_meminfo);
+  EXPECT_EQ(told.value().total_bytes / 1024, meminfo_value(meminfo, "MemTotal"));
+  EXPECT_EQ(told.value().free_bytes / 1024, meminfo_value(meminfo, "MemFree"));
+  EXPECT_EQ(told.value().shared_bytes / 1024, meminfo_value(meminfo, "Shmem"));
+  EXPECT_EQ(told.value().buffer_bytes / 1024, meminfo_value(meminfo, "Buffers"));
+  EXPECT_EQ(told.value().swap_total_bytes / 1024, meminfo_value(meminfo, "SwapTotal"));
+  EXPECT_EQ(told.value().swap_total_bytes, 256 * kMiB);
+  EXPECT_EQ(told.value().swap_free_bytes, 246 * kMiB);
+  EXPECT_EQ(told.value().uptime_seconds, 62U);  // rounded up, as by the kernel
+  EXPECT_EQ(told.value().processes, 7U);
 }
 
 TEST_F(MemoryFiles, SwapsIsAHeaderWithoutSwap) {
