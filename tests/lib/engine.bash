@@ -62,10 +62,10 @@ engine_stop() {
 docker() { PATH=$ENGINE_PATH command docker "$@" 3>&- 4>&-; }
 in_engine_net() { nsenter --net="/proc/$(daemon_pid dockerd)/ns/net" -- "$@"; }
 
-import_images() {
+import_images() { # [small | workshop]: what is named machine
   docker import --change 'CMD ["/bin/sh"]' - busybox <"$(busybox_tar)" >/dev/null
   [[ ${1:-} = small ]] ||
-    docker import --change 'CMD ["/sbin/init"]' - machine <"$(machine_tar)" >/dev/null
+    docker import --change 'CMD ["/sbin/init"]' - machine <"$("${1:-machine}_tar")" >/dev/null
 }
 
 # `docker run` with the runtime under test.

@@ -13,6 +13,13 @@ engine_root_packages=(docker.io docker-cli containerd runc iptables iproute2 das
   util-linux procps libstdc++6 libcap2 libseccomp2)
 podman_packages=(podman conmon netavark aardvark-dns golang-github-containers-common)
 
+# What is used on a machine that others are made or run on: inner engines, for root and for users,
+# a Kubernetes node's surroundings, tools that look into processes, ways to log in.
+workshop_packages=("${machine_packages[@]}" dbus-user-session docker-compose buildah podman crun fuse3
+  fuse-overlayfs slirp4netns uidmap rootlesskit netavark aardvark-dns golang-github-containers-common
+  systemd-container bubblewrap openssh-server openssh-client cron strace gdb etcd-server
+  containernetworking-plugins conntrack socat curl debootstrap mmdebstrap)
+
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Makes what is missing, under a name that changes with how it is made, and prints its path.
@@ -23,6 +30,7 @@ cached() { # NAME MAKER [ARGUMENT...]
     {
       declare -f "$2"
       echo "${machine_packages[*]} ${engine_packages[*]} ${engine_root_packages[*]}"
+      [[ $1 != workshop.tar ]] || echo "${workshop_packages[*]}"
       [[ $1 != podman ]] || echo "${podman_packages[*]}"
       cat "$images_source/packaging/make-rootfs"
     } | sha256sum | cut -c 1-12
@@ -73,6 +81,10 @@ make_busybox_tar() { tar -C "$(busybox_dir)" --numeric-owner --owner=0 --group=0
 make_machine_tar() {
   rm -f "$1.tar"
   "$images_source/packaging/make-rootfs" "$1.tar" "${machine_packages[@]}" && mv "$1.tar" "$1"
+}
+make_workshop_tar() {
+  rm -f "$1.tar"
+  "$images_source/packaging/make-rootfs" "$1.tar" "${workshop_packages[@]}" && mv "$1.tar" "$1"
 }
 # An image as engines exchange them (OCI image layout), of the layers that are on stdin, one file
 # name a line. Its command is a shell.
@@ -127,7 +139,8 @@ make_layered_oci() {
 }
 # The newest systemd, which knows cgroup v2 only. What sid's mirror holds may be past the date up
 # to which its index is valid, by the clock of a machine that was set up long ago.
-make_newest_dir() {
+make_workshop_tar() { cached workshop.tar make_workshop_tar; }
+newest_dir() {
   DEBIAN_MIRROR="[check-valid-until=no] ${DEBIAN_MIRROR:-http://deb.debian.org}" \
     "$images_source/packaging/make-rootfs" --suite sid "$1" \
     systemd systemd-sysv dbus procps iproute2
@@ -150,6 +163,7 @@ busybox_tar() { cached import.tar make_busybox_tar; }
 busybox_oci() { cached oci.tar make_busybox_oci; }
 layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
+workshop_tar() { cached workshop.tar make_workshop_tar; }
 newest_dir() { cached newest make_newest_dir; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
