@@ -152,6 +152,7 @@ class Creation {
     const std::string notify_variable = TRY(prepare_notify_socket(directory_, spec));
     Conversion conversion = TRY(convert_to_system_container(spec, rootfs));
     plan_.initial_files = std::move(conversion.initial_files);
+    plan_.shares_mounts = conversion.shares_mounts;
     TRY(apply_switches(conversion.switches));
     plan_.joined = TRY(open_joined_namespaces(spec.linux_part));
     plan_.overlay = TRY(find_overlay(spec.root_path));

@@ -28,6 +28,7 @@ struct BirthPlan {
   MountPlan mounts;
   std::vector<std::string> open_doors;  // of seccomp_doors.h
   std::vector<InitialFile> initial_files;
+  bool shares_mounts = false;           // with the mount namespaces that are made inside
   int emulated_tree = -1;               // detached mount of the registration, borrowed
   std::vector<MountPiece> proc_pieces;  // from it
   std::vector<MountPiece> sysfs_pieces;

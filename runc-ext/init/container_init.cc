@@ -53,9 +53,11 @@ Result<void> enter_time_namespace(const BirthPlan& plan) {
   return written;
 }
 
-Result<void> set_root_propagation(const OciSpec& spec) {
+Result<void> set_root_propagation(const BirthPlan& plan) {
   OciMount words;
-  apply_mount_option(words, spec.linux_part.rootfs_propagation);
+  apply_mount_option(words, plan.spec.linux_part.rootfs_propagation);
+  // A slave that is shared too still receives.
+  if (plan.shares_mounts) apply_mount_option(words, "rshared");
   if (words.propagation.empty()) return {};
   const UniqueFd root = TRY(sys::open("/", O_PATH));
   return apply_attributes(root.get(), words);
@@ -140,10 +142,10 @@ Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
   }
   TRY(make_free_mounts(plan, std::move(mounts.fds)));
   TRY(list_mounts_in_order(helper));
+  TRY(set_root_propagation(plan));
   TRY(make_unbindable_again(plan));
   const RootDir root = TRY(RootDir::open("/"));
   TRY(write_initial_files(root, plan.initial_files));
-  TRY(set_root_propagation(plan.spec));
   return sysctls;
 }
 

@@ -1,5 +1,7 @@
 #include "runc-ext/system_container/convert.h"
 
+#include <string_view>
+
 #include "common/log.h"
 #include "runc-ext/system_container/init_program.h"
 #include "runc-ext/system_container/seccomp_doors.h"
@@ -33,10 +35,20 @@ InitialFile without_kernel_log() {
   return {"/run", "systemd/journald.conf.d/10-container.conf", "[Journal]\nReadKMsg=no\n"};
 }
 
+// systemd makes all mounts shared when it starts a machine, and in a container leaves that to who
+// has made it. Services with a mount namespace of their own then see mounts that come later, and
+// engines inside can do what they are asked to with `:shared` volumes and Bidirectional mounts.
+bool may_share_mounts(std::string_view rootfs_propagation) {
+  return rootfs_propagation.empty() || rootfs_propagation.ends_with("slave");
+}
+
 Result<void> make_machine(OciSpec& spec, Conversion& conversion, const RootDir& rootfs) {
   const Switches& switches = conversion.switches;
   const Machine machine = machine_of(spec, switches, rootfs);
-  if (machine.init == Init::kSystemd) conversion.initial_files.push_back(without_kernel_log());
+  if (machine.init == Init::kSystemd) {
+    conversion.initial_files.push_back(without_kernel_log());
+    conversion.shares_mounts = may_share_mounts(spec.linux_part.rootfs_propagation);
+  }
   if (spec.process) {
     grant_capabilities(*spec.process, switches.honor_capabilities);
     drop_apparmor_profile(*spec.process);

@@ -21,6 +21,7 @@ namespace sysbox::runc {
 struct Conversion {
   Switches switches;
   std::vector<InitialFile> initial_files;
+  bool shares_mounts = false;  // see BirthPlan
 };
 
 // Checks and completes the spec, in place, as its switches say; `rootfs` tells whether the program

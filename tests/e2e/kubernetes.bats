@@ -107,8 +107,8 @@ Y
     fail "$(kubectl describe pod volumes)"
   run kubectl exec volumes -- sh -ec 'grep -q " /memory tmpfs" /proc/mounts
     cat /settings/colour /one-file; echo; mkdir /node/m; mount -t tmpfs none /node/m; touch /node/m/file
-    sysctl -w net.ipv4.ip_local_port_range="2000 3000" >/dev/null; mount -t proc none /mnt 2>/dev/null || mkdir /mnt
-    echo done'
+    sysctl -w net.ipv4.ip_local_port_range="2000 3000" >/dev/null; mkdir /p; mount -t proc none /p
+    test -e /p/self; umount /p; echo done'
   assert_ok
   assert_equal "${lines[0]} ${lines[-1]}" "blueblue done"
   docker exec node1 test -e /srv/m/file # the mount came out of the pod, into the node
@@ -146,6 +146,7 @@ Y
 
 @test "a node that is restarted comes back, and its pods with it" {
   docker restart --time 30 node2
+  need_machine node2
   docker exec node2 ip route add 10.244.1.0/24 via 10.99.0.11
   docker exec node2 /opt/kubernetes/worker 10.244.2.0/24
   pods_are_back() { [[ $(pods_of web 'status.containerStatuses[0].ready') = "true true true true" ]]; }

@@ -78,7 +78,7 @@ systemctl restart containerd
 for image in pause busybox; do ctr --namespace k8s.io images import /opt/kubernetes/$image.tar; done
 pause=$(ctr --namespace k8s.io images list --quiet | grep -m 1 pause:)
 wanted=$(containerd config dump | sed -n 's/.*sandbox_image = "\(.*\)"/\1/p')
-[[ $pause = "$wanted" ]] || ctr --namespace k8s.io images tag "$pause" "$wanted"
+[[ $pause = "$wanted" ]] || ctr --namespace k8s.io images tag --force "$pause" "$wanted"
 start kubelet --property=KillMode=process --setenv=PATH="$PATH" /opt/kubernetes/kubelet \
   --config=/opt/kubernetes/kubelet.yaml --kubeconfig=/opt/kubernetes/kubeconfig \
   --container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock

@@ -50,6 +50,27 @@ json switched(json spec, const char* name, const char* value) {
   return spec;
 }
 
+// Propagation.
+
+TEST_F(MachineKind, MountsOfSystemdAreSharedUnlessTheSpecSaysOtherwise) {
+  add_systemd();
+  const auto shares = [this](const json& text) {
+    OciSpec spec = spec_of(text.dump());
+    return convert_to_system_container(spec, *rootfs_).value().shares_mounts;
+  };
+  const auto with = [](const char* propagation) {
+    json spec = systemd_spec();
+    spec["linux"]["rootfsPropagation"] = propagation;
+    return spec;
+  };
+  EXPECT_TRUE(shares(systemd_spec()));
+  EXPECT_TRUE(shares(with("rslave")));
+  EXPECT_FALSE(shares(with("private")));
+  EXPECT_FALSE(shares(with("runbindable")));
+  EXPECT_FALSE(shares(changed_spec("/process/args", R"(["/bin/sh"])")));
+  EXPECT_FALSE(shares(switched(systemd_spec(), "io.sysbox.system-container", "false")));
+}
+
 // cgroups.
 
 TEST_F(MachineKind, NewSystemdGetsCgroup2Alone) {
