@@ -139,8 +139,7 @@ make_layered_oci() {
 }
 # The newest systemd, which knows cgroup v2 only. What sid's mirror holds may be past the date up
 # to which its index is valid, by the clock of a machine that was set up long ago.
-make_workshop_tar() { cached workshop.tar make_workshop_tar; }
-newest_dir() {
+make_newest_dir() {
   DEBIAN_MIRROR="[check-valid-until=no] ${DEBIAN_MIRROR:-http://deb.debian.org}" \
     "$images_source/packaging/make-rootfs" --suite sid "$1" \
     systemd systemd-sysv dbus procps iproute2
