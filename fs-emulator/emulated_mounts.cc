@@ -1,14 +1,19 @@
 #include "fs-emulator/emulated_mounts.h"
 
+#include <linux/magic.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -16,72 +21,28 @@
 
 #include "common/log.h"
 #include "common/mount_pieces.h"
-#include "common/procfs_context.h"
 #include "common/syscalls.h"
 #include "fs-emulator/mount_locksmith.h"
+#include "fs-emulator/plain_mounts.h"
 
 namespace sysbox::fs {
 namespace {
 
-// What a container may pass to procfs. "pidns" is left out: it would be a path on the host.
-constexpr std::array<std::string_view, 3> kProcfsOptions = {"hidepid", "gid", "subset"};
+constexpr std::size_t kMostKept = 16;
+constexpr std::chrono::seconds kKeptFor{10};
 
-Result<void> apply_option(int fs_fd, std::string_view option) {
-  const std::size_t equals = option.find('=');
-  const std::string name(option.substr(0, equals));
-  for (const std::string_view known : kProcfsOptions) {
-    if (name != known) continue;
-    if (equals == std::string_view::npos) return sys::fsconfig_flag(fs_fd, name);
-    return sys::fsconfig_string(fs_fd, name, std::string(option.substr(equals + 1)));
-  }
-  return errno_error(EINVAL, "procfs option '", option, "'");
-}
+// A file of every procfs that programs do not look at to find out what kind it is.
+constexpr const char* kAnchor = "loadavg";
 
-Result<void> apply_options(int fs_fd, std::string_view options) {
-  while (!options.empty()) {
-    const std::size_t end = std::min(options.find(','), options.size());
-    if (end != 0) TRY(apply_option(fs_fd, options.substr(0, end)));
-    options.remove_prefix(std::min(end + 1, options.size()));
-  }
-  return {};
-}
-
-// A thread that stays in a container's namespace is of no more use.
-Result<void> come_back(int own_namespace_fd, int type) {
-  const Result<void> back = sys::setns(own_namespace_fd, type);
-  if (!back.ok()) return errno_error(ENOTRECOVERABLE, back.error().message());
-  return {};
-}
-
-Result<UniqueFd> fsopen_proc_of(int pid_namespace_fd) {
-  if (kernel_abilities().procfs_of_namespace) {
-    UniqueFd fs_fd = TRY(sys::fsopen("proc"));
-    const Result<void> told = sys::fsconfig_fd(fs_fd.get(), "pidns", pid_namespace_fd);
-    if (told.ok()) return fs_fd;
-    if (told.error().code() != EINVAL) return told.error();
-    kernel_abilities().procfs_of_namespace = false;
-  }
-  return fsopen_procfs_inside(pid_namespace_fd);
-}
-
-Result<UniqueFd> plain_procfs(int pid_namespace_fd, const seccomp::NewMount& mount) {
-  const UniqueFd fs_fd = TRY(fsopen_proc_of(pid_namespace_fd));
-  TRY(apply_options(fs_fd.get(), mount.options));
-  TRY(sys::fsconfig_create(fs_fd.get()));
-  return sys::fsmount(fs_fd.get(), mount.access_time);
-}
-
-// A sysfs shows the devices of the network namespace of the task that opens its context.
-Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& mount) {
-  const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/net", O_RDONLY));
-  TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
-  Result<UniqueFd> tree = [&]() -> Result<UniqueFd> {
-    const UniqueFd fs_fd = TRY(sys::fsopen("sysfs"));
-    TRY(sys::fsconfig_create(fs_fd.get()));
-    return sys::fsmount(fs_fd.get(), mount.access_time);
-  }();
-  TRY(come_back(own.get(), CLONE_NEWNET));
-  return tree;
+// MOUNT_ATTR_NOATIME and the like of a mount.
+Result<unsigned> access_time_of(int mount_fd) {
+  struct statfs fs {};
+  if (::fstatfs(mount_fd, &fs) != 0) return last_error("statfs of a mount");
+  unsigned attributes = 0;
+  if ((fs.f_flags & ST_NODIRATIME) != 0) attributes |= MOUNT_ATTR_NODIRATIME;
+  if ((fs.f_flags & ST_NOATIME) != 0) return attributes | MOUNT_ATTR_NOATIME;
+  if ((fs.f_flags & ST_RELATIME) == 0) attributes |= MOUNT_ATTR_STRICTATIME;
+  return attributes;
 }
 
 Result<dev_t> device_of(int tree_fd) {
@@ -127,6 +88,15 @@ class EmulatedMounts : public seccomp::ContainerActions {
     return build(TRY(plain_sysfs(target.net_fd, mount)), sysfs_pieces_);
   }
 
+  Result<UniqueFd> procfs_context(const seccomp::TargetNamespaces& target) override {
+    return fsopen_procfs_of(target.pid_fd);
+  }
+  Result<UniqueFd> sysfs_context(const seccomp::TargetNamespaces& target) override {
+    return fsopen_sysfs_of(target.net_fd);
+  }
+  Result<UniqueFd> with_pieces(UniqueFd mount, const seccomp::TargetNamespaces& target) override;
+  void keep_for_a_while(UniqueFd mount) override;
+
   bool is_piece_device(dev_t device) const override { return device == device_; }
 
   Result<seccomp::SystemInformation> system_information(pid_t tid_on_host) override {
@@ -144,6 +114,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
   };
 
   Result<UniqueFd> repeated_procfs(int pid_namespace_fd, const Template& known);
+  Result<UniqueFd> procfs_of_processes(int pid_namespace_fd, const seccomp::NewMount& mount);
   Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
   Result<void> have_tree_adopted(MountLocksmith& locksmith);
 
@@ -156,6 +127,11 @@ class EmulatedMounts : public seccomp::ContainerActions {
   std::mutex mutex_;  // of what follows; not held while anything is built
   Template template_;
   MountLocksmith* adopted_by_ = nullptr;
+  struct Kept {
+    UniqueFd mount;
+    Deadline until;
+  };
+  std::deque<Kept> kept_;
 };
 
 Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespaces& target,
@@ -172,14 +148,64 @@ Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespa
     }
     if (known.pid_namespace == inode) return repeated_procfs(target.pid_fd, known);
   }
-  return build(TRY(plain_procfs(target.pid_fd, mount)), procfs_pieces_);
+  if (has_processes_only(mount.options)) return procfs_of_processes(target.pid_fd, mount);
+  OpenedProcfs procfs = TRY(open_procfs(target.pid_fd, mount));
+  return build(std::move(procfs.mount), procfs_pieces_);
+}
+
+// With subset=pid a procfs has no file that a piece could cover. A container must not get one
+// without any: once mounted, it is a procfs that hides nothing, and then the kernel allows the
+// container whole new ones that show the host (mnt_already_visible() in its fs/namespace.c). So
+// one piece is attached first, which stays. Linux 7.2 tells the two kinds apart, and no longer
+// lets the one become the other.
+Result<UniqueFd> EmulatedMounts::procfs_of_processes(int pid_namespace_fd,
+                                                     const seccomp::NewMount& mount) {
+  const auto anchor = std::find_if(procfs_pieces_.begin(), procfs_pieces_.end(),
+                                   [](const MountPiece& piece) { return piece.target == kAnchor; });
+  if (anchor == procfs_pieces_.end()) return errno_error(EPERM, "no emulated ", kAnchor);
+  const seccomp::NewMount whole{without_processes_only(mount.options), mount.access_time};
+  OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, whole));
+  UniqueFd tree = TRY(build(std::move(procfs.mount), {*anchor}));
+  const Result<void> reduced = reduce_to_processes(procfs.context.get());
+  if (reduced.ok()) return tree;
+  if (reduced.error().code() != EINVAL) return reduced.error();
+  return std::move(TRY(open_procfs(pid_namespace_fd, mount)).mount);
+}
+
+Result<UniqueFd> EmulatedMounts::with_pieces(UniqueFd mount,
+                                             const seccomp::TargetNamespaces& target) {
+  if (TRY(sys::fstatfs_type(mount.get())) == SYSFS_MAGIC) {
+    return build(std::move(mount), sysfs_pieces_);
+  }
+  if (::faccessat(mount.get(), kAnchor, F_OK, 0) == 0) {
+    return build(std::move(mount), procfs_pieces_);
+  }
+  // Whose processes it shows was decided by who opened the context, maybe another task.
+  const Result<UniqueFd> opened = sys::openat(mount.get(), "1/ns/pid", O_RDONLY);
+  const int pid_namespace = opened.ok() ? opened.value().get() : target.pid_fd;
+  const unsigned access_time = TRY(access_time_of(mount.get()));
+  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+  const std::string options = TRY(locksmith->options_of(std::move(mount)));
+  return procfs_of_processes(pid_namespace, {procfs_options_of(options), access_time});
+}
+
+// Not by a timer: what is left is bounded, and goes with the next one or the container.
+void EmulatedMounts::keep_for_a_while(UniqueFd mount) {
+  const Deadline now = after(std::chrono::milliseconds(0));
+  std::vector<Kept> gone;  // ends after the lock
+  const std::lock_guard lock(mutex_);
+  while (!kept_.empty() && (kept_.size() >= kMostKept || kept_.front().until <= now)) {
+    gone.push_back(std::move(kept_.front()));
+    kept_.pop_front();
+  }
+  kept_.push_back({std::move(mount), now + kKeptFor});
 }
 
 Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Template& known) {
   std::shared_ptr<const UniqueFd> tree = known.tree;
   if (!tree) {
-    UniqueFd plain = TRY(plain_procfs(pid_namespace_fd, {}));
-    UniqueFd built = TRY(build(std::move(plain), procfs_pieces_));
+    OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, {}));
+    UniqueFd built = TRY(build(std::move(procfs.mount), procfs_pieces_));
     if (!kernel_abilities().clone_detached) return built;
     tree = std::make_shared<const UniqueFd>(std::move(built));
     const std::lock_guard lock(mutex_);
@@ -193,7 +219,8 @@ Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Tem
     const std::lock_guard lock(mutex_);
     template_ = Template{};
   }
-  return build(TRY(plain_procfs(pid_namespace_fd, {})), procfs_pieces_);
+  OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, {}));
+  return build(std::move(procfs.mount), procfs_pieces_);
 }
 
 Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPiece>& pieces) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "common/mount_info.h"
 #include "common/short_lived_task.h"
 #include "common/syscalls.h"
 
@@ -60,9 +61,9 @@ auto MountLocksmith::away_from_home(Steps steps) const -> decltype(steps()) {
 }
 
 // Leaves a namespace that holds an empty tmpfs and nothing of the host.
-Result<void> MountLocksmith::furnish_workshop(int proc_fd) {
+Result<void> MountLocksmith::furnish_workshop() {
   TRY(sys::unshare(CLONE_NEWNS));
-  workshop_ = TRY(sys::openat(proc_fd, "thread-self/ns/mnt", O_RDONLY));
+  workshop_ = TRY(sys::openat(proc_.get(), "thread-self/ns/mnt", O_RDONLY));
   TRY(sys::mount("", "/", "", MS_REC | MS_PRIVATE, ""));
   // Any directory will do as the new root's place; this copy of the mounts is ours alone.
   TRY(sys::mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700"));
@@ -78,11 +79,12 @@ Result<void> MountLocksmith::furnish_workshop(int proc_fd) {
 
 Result<std::unique_ptr<MountLocksmith>> MountLocksmith::start() {
   std::unique_ptr<MountLocksmith> locksmith(new MountLocksmith());
-  const UniqueFd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
-  locksmith->host_ = TRY(sys::openat(proc.get(), "thread-self/ns/mnt", O_RDONLY));
+  locksmith->proc_ = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  const int proc = locksmith->proc_.get();
+  locksmith->host_ = TRY(sys::openat(proc, "thread-self/ns/mnt", O_RDONLY));
   const Result<void> furnished = locksmith->away_from_home([&]() -> Result<void> {
-    TRY(locksmith->furnish_workshop(proc.get()));
-    locksmith->mirror_ = TRY(make_mirror(proc.get()));
+    TRY(locksmith->furnish_workshop());
+    locksmith->mirror_ = TRY(make_mirror(proc));
     return {};
   });
   if (!furnished.ok()) return Error(furnished.error()).in("workshop for mounts");
@@ -128,6 +130,22 @@ Result<UniqueFd> MountLocksmith::clone(int locked_tree) const {
     // The kernel clones a detached tree only in the namespace that it was detached in.
     TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
     return sys::open_tree(locked_tree, "", kCloneTree);
+  });
+}
+
+Result<std::string> MountLocksmith::options_of(UniqueFd tree) const {
+  return away_from_home([&]() -> Result<std::string> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
+    Result<std::string> read = sys::read_file_at(proc_.get(), "thread-self/mountinfo");
+    TRY(sys::umount(place, MNT_DETACH));
+    const std::string text = TRY(std::move(read));
+    const std::vector<MountInfo> mounts = TRY(parse_mount_info(text));
+    for (const MountInfo& mount : mounts) {
+      if (mount.target == place) return mount.superblock_options;
+    }
+    return errno_error(ENOENT, "options of a mount");
   });
 }
 

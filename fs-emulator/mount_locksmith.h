@@ -37,6 +37,9 @@ class MountLocksmith {
   // A detached copy of what lock() returned (Linux 6.15; EINVAL before).
   Result<UniqueFd> clone(int locked_tree) const;
 
+  // The file system's options of a detached mount, which is used up.
+  Result<std::string> options_of(UniqueFd tree) const;
+
   // Two detached mounts of what the detached `tree` is, so that one can be given away.
   Result<std::pair<UniqueFd, UniqueFd>> two_of(UniqueFd tree) const;
 
@@ -50,12 +53,13 @@ class MountLocksmith {
 
  private:
   MountLocksmith() = default;
-  Result<void> furnish_workshop(int proc_fd);
+  Result<void> furnish_workshop();
   Result<std::string> own_bench() const;
   // Runs `steps`, which enter the namespaces below, and takes the thread home.
   template <typename Steps>
   auto away_from_home(Steps steps) const -> decltype(steps());
 
+  UniqueFd proc_;  // the host's
   UniqueFd host_;  // mount namespaces
   UniqueFd workshop_;
   UniqueFd mirror_;

@@ -59,6 +59,16 @@ class ContainerActions {
   virtual Result<UniqueFd> sysfs_with_pieces(const TargetNamespaces& target,
                                              const NewMount& mount) = 0;
 
+  // Contexts (fsopen(2)) of a procfs of the pid namespace and a sysfs of the network namespace, for
+  // the container to set up.
+  virtual Result<UniqueFd> procfs_context(const TargetNamespaces& target) = 0;
+  virtual Result<UniqueFd> sysfs_context(const TargetNamespaces& target) = 0;
+  // A procfs or sysfs that was mounted from such a context, detached, with the pieces.
+  virtual Result<UniqueFd> with_pieces(UniqueFd mount, const TargetNamespaces& target) = 0;
+  // Keeps a detached mount from ending with its descriptor, for as long as it takes a program to
+  // attach it by another one.
+  virtual void keep_for_a_while(UniqueFd mount) = 0;
+
   // Whether mounts of this device are the container's emulated pieces.
   virtual bool is_piece_device(dev_t device) const = 0;
 

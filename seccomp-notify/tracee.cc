@@ -1,8 +1,12 @@
 #include "seccomp-notify/tracee.h"
 
+#include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -46,6 +50,14 @@ Result<uid_t> creator_of(int user_namespace_fd) {
     return last_error("creator of a user namespace");
   }
   return uid;
+}
+
+// Linux 6.9; EINVAL before.
+Result<UniqueFd> pidfd_of_thread(pid_t tid) {
+  constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD
+  const long fd = ::syscall(SYS_pidfd_open, tid, kPidfdThread);
+  if (fd < 0) return last_error("pidfd of thread ", tid);
+  return UniqueFd(static_cast<int>(fd));
 }
 
 // One line of a gid_map: "inside outside count".
@@ -181,6 +193,23 @@ Result<void> Tracee::write(std::uint64_t address, std::string_view bytes) const 
     return errno_error(EFAULT, "write the caller's memory");
   }
   return {};
+}
+
+Result<UniqueFd> Tracee::copy_descriptor(int fd) const {
+  Result<UniqueFd> pidfd = pidfd_of_thread(call_.tid_on_host);
+  if (!pidfd.ok() && pidfd.error().code() == EINVAL) {
+    const std::string text =
+        TRY(sys::read_file_at(host_.proc.get(), std::to_string(call_.tid_on_host) + "/status"));
+    const pid_t leader = TRY(parse_process_status(text)).thread_group;
+    pidfd = sys::pidfd_open(leader);
+    // It has the same descriptors but in programs that take pains (unshare(CLONE_FILES)).
+    if (::syscall(SYS_kcmp, leader, call_.tid_on_host, KCMP_FILES, 0, 0) != 0) {
+      return errno_error(EBADF, "descriptors of a thread of its own");
+    }
+  }
+  const UniqueFd process = TRY(std::move(pidfd));
+  if (!still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  return sys::pidfd_getfd(process.get(), fd);
 }
 
 Result<Caller> Tracee::open_caller() const {

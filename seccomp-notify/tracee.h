@@ -75,6 +75,8 @@ class Tracee {
 
   // Writes into the caller's memory, after a last check that it waits. EFAULT as for the kernel.
   Result<void> write(std::uint64_t address, std::string_view bytes) const;
+  // A copy of a descriptor of the calling thread. EBADF if it has none of that number.
+  Result<UniqueFd> copy_descriptor(int fd) const;
 
   // The caller, as yet without its credentials.
   Result<Caller> open_caller() const;

@@ -4,13 +4,25 @@
 // dispatch to handlers both derive from the table in trapped_syscalls.cc.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <variant>
 #include <vector>
 
+#include "common/unique_fd.h"
+
 namespace sysbox::seccomp {
 
-enum class TrappedCall { kMount, kUmount, kOldUmount, kMknod, kMknodat, kSysinfo };
+enum class TrappedCall {
+  kMount,
+  kUmount,
+  kOldUmount,
+  kMknod,
+  kMknodat,
+  kSysinfo,
+  kFsopen,
+  kFsmount,
+};
 
 // A condition on one argument: (argument & mask) == value.
 struct ArgumentRule {
@@ -48,6 +60,11 @@ struct FailWith {
 struct SucceedWith {
   std::int64_t value;
 };
-using Verdict = std::variant<LetKernelRunIt, FailWith, SucceedWith>;
+// The caller gets a copy of the descriptor, whose number the call returns.
+struct GiveDescriptor {
+  std::shared_ptr<const UniqueFd> fd;
+  bool close_on_exec = true;
+};
+using Verdict = std::variant<LetKernelRunIt, FailWith, SucceedWith, GiveDescriptor>;
 
 }  // namespace sysbox::seccomp

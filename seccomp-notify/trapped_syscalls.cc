@@ -48,6 +48,8 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mknod", TrappedCall::kMknod, kNodeRules<2>},
     TrappedSyscall{"mknodat", TrappedCall::kMknodat, kNodeRules<3>},
     TrappedSyscall{"sysinfo", TrappedCall::kSysinfo, {}},
+    TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
+    TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},
 };
 
 struct Architecture {

@@ -85,6 +85,21 @@ bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
   });
 }
 
+Verdict refusal(const Assistance& with, const Error& error) {
+  if (error.code() == ENOTRECOVERABLE) {
+    with.visitor.give_up();
+    log::error("mount of a procfs or sysfs: ", error.message());
+    return FailWith{EIO};
+  }
+  // The caller's own mistakes, which it can make as often as it likes.
+  const bool is_mistake = error.code() == EINVAL || error.code() == EPERM;
+  const auto level = is_mistake ? log::Level::kDebug : log::Level::kWarning;
+  if (log::enabled(level)) {
+    log::write(level, join("mount of a procfs or sysfs: ", error.message()));
+  }
+  return FailWith{error.code()};
+}
+
 Verdict handle(TrappedCall call, const Assistance& with) {
   Result<Verdict> verdict = [&]() -> Result<Verdict> {
     switch (call) {
@@ -102,10 +117,14 @@ Verdict handle(TrappedCall call, const Assistance& with) {
                                    with.tracee.argument(2), with.tracee.argument(3)});
       case TrappedCall::kSysinfo:
         return handle_sysinfo(with);
+      case TrappedCall::kFsopen:
+        return handle_fsopen(with);
+      case TrappedCall::kFsmount:
+        return handle_fsmount(with);
     }
     return Verdict(LetKernelRunIt{});
   }();
-  if (verdict.ok()) return verdict.value();
+  if (verdict.ok()) return std::move(verdict).value();
   log::debug("trapped call left to the kernel: ", verdict.error().message());
   return LetKernelRunIt{};
 }

@@ -24,6 +24,8 @@ struct Assistance {
 // An error means: let the kernel run it.
 Result<Verdict> handle_mount(const Assistance& with);
 Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags);
+Result<Verdict> handle_fsopen(const Assistance& with);
+Result<Verdict> handle_fsmount(const Assistance& with);
 
 // mount(2) with MS_BIND, and with MS_BIND | MS_REMOUNT.
 Result<Verdict> handle_bind(const Assistance& with);
@@ -61,6 +63,9 @@ Result<bool> may_concern_us(const Visit& visit, const std::string& path, Follow 
 // light by a new one. Such an engine's covers are seen as mounts that are not our pieces.
 bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
                       const ContainerActions& actions, bool new_mount_is_read_only);
+
+// What to answer if the making of a procfs or sysfs with pieces fails.
+Verdict refusal(const Assistance& with, const Error& error);
 
 Verdict handle(TrappedCall call, const Assistance& with);
 

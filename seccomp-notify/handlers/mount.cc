@@ -101,20 +101,6 @@ Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& 
   return tree;
 }
 
-Verdict refusal(const Assistance& with, const Error& error) {
-  if (error.code() == ENOTRECOVERABLE) {
-    with.visitor.give_up();
-    log::error("mount of a procfs or sysfs: ", error.message());
-    return FailWith{EIO};
-  }
-  // EINVAL is the caller's own mistake, which it can make as often as it likes.
-  const auto level = error.code() == EINVAL ? log::Level::kDebug : log::Level::kWarning;
-  if (log::enabled(level)) {
-    log::write(level, join("mount of a procfs or sysfs: ", error.message()));
-  }
-  return FailWith{error.code()};
-}
-
 Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint64_t flags) {
   const Tracee& tracee = with.tracee;
   const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));

@@ -3,29 +3,17 @@
 #include <gtest/gtest.h>
 #include <sys/sysmacros.h>
 
+#include "tests/unit/seccomp-notify/no_actions.h"
+
 namespace sysbox::testing {
 namespace {
 
 using seccomp::EmulatedKind;
 
-class PiecesOnDevice40 : public seccomp::ContainerActions {
+class PiecesOnDevice40 : public NoActions {
  public:
-  const std::string& container_id() const override { return id_; }
-  Result<UniqueFd> procfs_with_pieces(const seccomp::TargetNamespaces& /*target*/,
-                                      const seccomp::NewMount& /*mount*/) override {
-    return errno_error(ENOSYS, "procfs");
-  }
-  Result<UniqueFd> sysfs_with_pieces(const seccomp::TargetNamespaces& /*target*/,
-                                     const seccomp::NewMount& /*mount*/) override {
-    return errno_error(ENOSYS, "sysfs");
-  }
-  Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
-    return errno_error(ENOSYS, "sysinfo");
-  }
+  PiecesOnDevice40() : NoActions("a") {}
   bool is_piece_device(dev_t device) const override { return device == makedev(0, 40); }
-
- private:
-  std::string id_ = "a";
 };
 
 bool visible(const std::string& mountinfo, EmulatedKind kind, bool read_only = false) {

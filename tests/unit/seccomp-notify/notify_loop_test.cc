@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/unit/seccomp-notify/fake_notify_kernel.h"
+#include "tests/unit/seccomp-notify/no_actions.h"
 
 namespace sysbox::testing {
 namespace {
@@ -19,27 +20,6 @@ using seccomp::LetKernelRunIt;
 using seccomp::Notification;
 using seccomp::SucceedWith;
 using seccomp::Verdict;
-
-class NoActions : public seccomp::ContainerActions {
- public:
-  explicit NoActions(std::string id) : id_(std::move(id)) {}
-  const std::string& container_id() const override { return id_; }
-  Result<UniqueFd> procfs_with_pieces(const seccomp::TargetNamespaces& /*target*/,
-                                      const seccomp::NewMount& /*mount*/) override {
-    return errno_error(ENOSYS, "procfs");
-  }
-  Result<UniqueFd> sysfs_with_pieces(const seccomp::TargetNamespaces& /*target*/,
-                                     const seccomp::NewMount& /*mount*/) override {
-    return errno_error(ENOSYS, "sysfs");
-  }
-  Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
-    return errno_error(ENOSYS, "sysinfo");
-  }
-  bool is_piece_device(dev_t /*device*/) const override { return false; }
-
- private:
-  std::string id_;
-};
 
 // Calls with an id from kHanging on do not end before the test says so.
 constexpr std::uint64_t kHanging = 1000;

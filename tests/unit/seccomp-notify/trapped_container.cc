@@ -133,12 +133,13 @@ std::shared_ptr<const fs::EmulatedTree> make_pieces() {
     TRY(sys::fsconfig_string(context.get(), "mode", "755"));
     TRY(sys::fsconfig_create(context.get()));
     tree->mount = TRY(sys::fsmount(context.get(), 0));
-    for (const char* name : {"uptime", "panic", "fscaps"}) {
+    for (const char* name : {"uptime", "loadavg", "panic", "fscaps"}) {
       const UniqueFd file = TRY(sys::openat(tree->mount.get(), name, O_WRONLY | O_CREAT, 0644));
       TRY(sys::write_all(file.get(), kPieceText));
       TRY(sys::fchownat(file.get(), "", kFirstHostId, kFirstHostId, AT_EMPTY_PATH));
     }
     tree->pieces = {{"proc", "uptime", "uptime"},
+                    {"proc", "loadavg", "loadavg"},
                     {"proc", "sys/kernel/panic", "panic"},
                     {"proc", "no/such/file", "panic"},
                     {"sysfs", "kernel/fscaps", "fscaps"}};

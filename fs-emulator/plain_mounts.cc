@@ -1,0 +1,131 @@
+#include "fs-emulator/plain_mounts.h"
+
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "common/procfs_context.h"
+#include "common/syscalls.h"
+#include "fs-emulator/emulated_mounts.h"
+
+namespace sysbox::fs {
+namespace {
+
+constexpr std::string_view kProcessesOnly = "subset=pid";
+
+// What a container may pass to procfs. "pidns" is left out: it would be a path on the host.
+constexpr std::array<std::string_view, 3> kProcfsOptions = {"hidepid", "gid", "subset"};
+
+Result<void> apply_option(int fs_fd, std::string_view option) {
+  const std::size_t equals = option.find('=');
+  const std::string name(option.substr(0, equals));
+  for (const std::string_view known : kProcfsOptions) {
+    if (name != known) continue;
+    if (equals == std::string_view::npos) return sys::fsconfig_flag(fs_fd, name);
+    return sys::fsconfig_string(fs_fd, name, std::string(option.substr(equals + 1)));
+  }
+  return errno_error(EINVAL, "procfs option '", option, "'");
+}
+
+Result<void> apply_options(int fs_fd, std::string_view options) {
+  while (!options.empty()) {
+    const std::size_t end = std::min(options.find(','), options.size());
+    if (end != 0) TRY(apply_option(fs_fd, options.substr(0, end)));
+    options.remove_prefix(std::min(end + 1, options.size()));
+  }
+  return {};
+}
+
+// A thread that stays in a container's namespace is of no more use.
+Result<void> come_back(int own_namespace_fd, int type) {
+  const Result<void> back = sys::setns(own_namespace_fd, type);
+  if (!back.ok()) return errno_error(ENOTRECOVERABLE, back.error().message());
+  return {};
+}
+
+// Calls `use` with each option of a comma list.
+template <typename Use>
+void for_each_option(std::string_view options, Use use) {
+  while (!options.empty()) {
+    const std::size_t end = std::min(options.find(','), options.size());
+    if (end != 0) use(options.substr(0, end));
+    options.remove_prefix(std::min(end + 1, options.size()));
+  }
+}
+
+}  // namespace
+
+Result<UniqueFd> fsopen_procfs_of(int pid_namespace_fd) {
+  if (kernel_abilities().procfs_of_namespace) {
+    UniqueFd fs_fd = TRY(sys::fsopen("proc"));
+    const Result<void> told = sys::fsconfig_fd(fs_fd.get(), "pidns", pid_namespace_fd);
+    if (told.ok()) return fs_fd;
+    if (told.error().code() != EINVAL) return told.error();
+    kernel_abilities().procfs_of_namespace = false;
+  }
+  return fsopen_procfs_inside(pid_namespace_fd);
+}
+
+Result<OpenedProcfs> open_procfs(int pid_namespace_fd, const seccomp::NewMount& mount) {
+  UniqueFd context = TRY(fsopen_procfs_of(pid_namespace_fd));
+  TRY(apply_options(context.get(), mount.options));
+  TRY(sys::fsconfig_create(context.get()));
+  UniqueFd procfs = TRY(sys::fsmount(context.get(), mount.access_time));
+  return OpenedProcfs{std::move(context), std::move(procfs)};
+}
+
+// A sysfs shows the devices of the network namespace of the task that opens its context.
+Result<UniqueFd> fsopen_sysfs_of(int net_namespace_fd) {
+  const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/net", O_RDONLY));
+  TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
+  Result<UniqueFd> context = sys::fsopen("sysfs");
+  TRY(come_back(own.get(), CLONE_NEWNET));
+  return context;
+}
+
+Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& mount) {
+  const UniqueFd context = TRY(fsopen_sysfs_of(net_namespace_fd));
+  TRY(sys::fsconfig_create(context.get()));
+  return sys::fsmount(context.get(), mount.access_time);
+}
+
+bool has_processes_only(const std::string& options) {
+  bool found = false;
+  for_each_option(options, [&](std::string_view option) { found |= option == kProcessesOnly; });
+  return found;
+}
+
+std::string without_processes_only(const std::string& options) {
+  std::string rest;
+  for_each_option(options, [&](std::string_view option) {
+    if (option == kProcessesOnly) return;
+    if (!rest.empty()) rest += ',';
+    rest += option;
+  });
+  return rest;
+}
+
+std::string procfs_options_of(const std::string& superblock_options) {
+  std::string options;
+  for_each_option(superblock_options, [&](std::string_view option) {
+    if (option.find('=') == std::string_view::npos) return;
+    if (!options.empty()) options += ',';
+    options += option;
+  });
+  return options;
+}
+
+Result<void> reduce_to_processes(int context_fd) {
+  TRY(sys::fsconfig_string(context_fd, "subset", "pid"));
+  if (::syscall(SYS_fsconfig, context_fd, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
+    return last_error("reconfigure a procfs");
+  }
+  return {};
+}
+
+}  // namespace sysbox::fs
