@@ -22,23 +22,40 @@ bool has_ended(int pidfd) {
 // parse_register_request() has seen to it that id 0 is mapped.
 std::uint32_t host_root(const IdMap& map) { return map.to_host(0).value_or(0); }
 
+Error unknown_container(const std::string& id) {
+  return {ENOENT, join("container '", id,
+                       "' is not registered: it was started without sysbox-fs, or sysbox-fs and "
+                       "sysbox-mgr were down at once; stop the container and start it again")};
+}
+
 }  // namespace
 
 ContainerRegistry::ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
-                                     seccomp::NotifyLoop& notify_loop)
-    : host_(host), loop_(loop), spares_(spares), notify_loop_(notify_loop), defaults_(host) {}
+                                     seccomp::NotifyLoop& notify_loop, ManagerLink* link)
+    : host_(host),
+      loop_(loop),
+      spares_(spares),
+      notify_loop_(notify_loop),
+      link_(link),
+      defaults_(host) {}
 
 ContainerRegistry::~ContainerRegistry() {
   for (const auto& [id, container] : containers_) end(*container);
 }
 
-Result<std::unique_ptr<ContainerRegistry::Container>> ContainerRegistry::make_container(
-    const RegisterRequest& request, RegisterReply& reply) {
-  auto container = std::make_unique<Container>();
+std::shared_ptr<ContainerRegistry::Container> ContainerRegistry::bare_container(
+    const RegisterRequest& request) const {
+  auto container = std::make_shared<Container>();
   container->identity = std::make_shared<const ContainerIdentity>(
       ContainerIdentity{request.id, request.uid_map, request.gid_map, request.cgroups});
   container->state = std::make_shared<ContainerState>(
       host_, defaults_, request.cgroups, host_root(request.uid_map), host_root(request.gid_map));
+  return container;
+}
+
+Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::make_container(
+    const RegisterRequest& request, RegisterReply& reply) {
+  std::shared_ptr<Container> container = bare_container(request);
   container->session = TRY(spares_.take());
   container->session->tree().assign(container->state);
   // The mounts of a detached tree end with the namespace that it is attached in: sysbox-runc gets
@@ -68,7 +85,7 @@ Result<RegisterReply> ContainerRegistry::register_container(const RegisterReques
   }
   const auto registered = [&]() -> Result<RegisterReply> {
     RegisterReply reply;
-    std::unique_ptr<Container> container = TRY(make_container(request, reply));
+    std::shared_ptr<Container> container = TRY(make_container(request, reply));
     const std::lock_guard lock(mutex_);
     containers_[request.id] = std::move(container);
     return reply;
@@ -87,43 +104,61 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
   // Missing in a kernel without time namespaces.
   const Result<std::string> offsets = host_.proc.read_file(join(init.pid, "/timens_offsets"));
   if (has_ended(init.pidfd.get())) return errno_error(ESRCH, "init of container '", id, "'");
-  const std::lock_guard lock(mutex_);
-  const auto found = containers_.find(id);
-  if (found == containers_.end() || !found->second) {
-    return Error(ENOENT, join("container '", id, "' is not registered"));
+  std::shared_ptr<Container> container;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = containers_.find(id);
+    if (found == containers_.end() || !found->second) return unknown_container(id);
+    container = found->second;
+    if (cgroups.ok()) {
+      const Result<CgroupMembership> membership = parse_cgroup_membership(cgroups.value());
+      if (membership.ok()) container->state->cgroups.learn_own_paths(membership.value());
+    }
+    container->state->start_boot_ns = read_clock().boot_ns;
+    container->state->boottime_offset_ns =
+        offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;
+    container->init = std::move(init);
   }
-  Container& container = *found->second;
-  if (cgroups.ok()) {
-    const Result<CgroupMembership> membership = parse_cgroup_membership(cgroups.value());
-    if (membership.ok()) container.state->cgroups.learn_own_paths(membership.value());
+  if (link_ == nullptr) return {};
+  // From here on it survives this process: before its program runs.
+  const Result<void> kept = begin_to_keep(*container, cgroups.ok() ? cgroups.value() : "");
+  if (kept.ok()) {
+    park(*container);
+  } else {
+    log::error(kept.error().message(), "; the container would not survive a restart of sysbox-fs");
   }
-  container.state->start_boot_ns = read_clock().boot_ns;
-  container.state->boottime_offset_ns = offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;
-  container.init = std::move(init);
   return {};
 }
 
+// With the lock held.
+std::shared_ptr<seccomp::ContainerActions> ContainerRegistry::actions_of(Container& container) {
+  if (!container.actions) {
+    container.actions = make_container_actions(
+        container.identity, container.tree,
+        [state = container.state](int pid) { return system_information(state->view_of(pid)); });
+  }
+  return container.actions;
+}
+
 Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd listener) {
+  std::shared_ptr<Container> container;
   std::shared_ptr<seccomp::ContainerActions> actions;
   {
     const std::lock_guard lock(mutex_);
     const auto found = containers_.find(id);
-    if (found == containers_.end() || !found->second) {
-      return Error(ENOENT, join("container '", id, "' is not registered"));
-    }
-    Container& container = *found->second;
-    if (!container.actions) {
-      container.actions = make_container_actions(
-          container.identity, container.tree,
-          [state = container.state](int pid) { return system_information(state->view_of(pid)); });
-    }
-    actions = container.actions;
+    if (found == containers_.end() || !found->second) return unknown_container(id);
+    container = found->second;
+    actions = actions_of(*container);
   }
-  return notify_loop_.add(std::move(listener), std::move(actions));
+  const std::uint64_t number = container->next_listener++;
+  if (container->is_parked) {
+    link_->park(id, {{join(mgr::kListenerPrefix, number), listener.get()}});
+  }
+  return notify_loop_.add(std::move(listener), std::move(actions), number);
 }
 
 void ContainerRegistry::unregister_container(const std::string& id) {
-  std::unique_ptr<Container> container;  // ends without the lock
+  std::shared_ptr<Container> container;  // ends without the lock
   {
     const std::lock_guard lock(mutex_);
     const auto found = containers_.find(id);
@@ -132,6 +167,7 @@ void ContainerRegistry::unregister_container(const std::string& id) {
     container = std::move(found->second);
     containers_.erase(found);
   }
+  if (container->is_parked) link_->unpark(id);
   end(*container);
 }
 

@@ -2,6 +2,7 @@
 
 // The registered containers, by id.
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "fs-emulator/container.h"
 #include "fs-emulator/file_tree.h"
 #include "fs-emulator/fuse_loop.h"
+#include "fs-emulator/manager_link.h"
 #include "fs-emulator/spare_sessions.h"
 #include "seccomp-notify/notify_loop.h"
 
@@ -20,9 +22,9 @@ namespace sysbox::fs {
 
 class ContainerRegistry {
  public:
-  // All are borrowed.
+  // All are borrowed. Without `link` containers do not survive this process.
   ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
-                    seccomp::NotifyLoop& notify_loop);
+                    seccomp::NotifyLoop& notify_loop, ManagerLink* link = nullptr);
   ~ContainerRegistry();  // ends every container's connection
   ContainerRegistry(const ContainerRegistry&) = delete;
   ContainerRegistry& operator=(const ContainerRegistry&) = delete;
@@ -36,6 +38,10 @@ class ContainerRegistry {
   void unregister_container(const std::string& id);
   std::vector<ListedContainer> list() const;
 
+  // The link's tasks.
+  void take_back(const std::string& owner, DescriptorsByName descriptors);
+  void park_all();
+
  private:
   struct Container {
     std::shared_ptr<const ContainerIdentity> identity;
@@ -44,18 +50,30 @@ class ContainerRegistry {
     std::shared_ptr<seccomp::ContainerActions> actions;  // made with the first listener
     std::shared_ptr<FuseSession> session;
     ContainerInit init;
+    std::atomic<bool> is_parked{false};  // or would be if there were a sysbox-mgr
+    std::atomic<std::uint64_t> next_listener{1};
   };
-  Result<std::unique_ptr<Container>> make_container(const RegisterRequest& request,
+  std::shared_ptr<Container> bare_container(const RegisterRequest& request) const;
+  Result<std::shared_ptr<Container>> make_container(const RegisterRequest& request,
                                                     RegisterReply& reply);
+  std::shared_ptr<seccomp::ContainerActions> actions_of(Container& container);
   void end(Container& container);
+
+  // In container_takeover.cc:
+  Result<void> begin_to_keep(Container& container, const std::string& init_cgroups) const;
+  void park(const Container& container) const;
+  Result<std::shared_ptr<Container>> revive(DescriptorsByName& descriptors);
+  void revive_listeners(const std::shared_ptr<Container>& container,
+                        DescriptorsByName& descriptors);
 
   const HostFiles& host_;
   FuseLoop& loop_;
   SpareSessions& spares_;
   seccomp::NotifyLoop& notify_loop_;
+  ManagerLink* const link_;
   const SysctlDefaults defaults_;
   mutable std::mutex mutex_;  // of what follows; not held while anything is opened or waited for
-  std::map<std::string, std::unique_ptr<Container>> containers_;
+  std::map<std::string, std::shared_ptr<Container>> containers_;
 };
 
 }  // namespace sysbox::fs

@@ -1,5 +1,6 @@
 #include "fs-emulator/file_tree.h"
 
+#include "fs-emulator/container_record.h"
 #include "fs-emulator/emulated_file.h"
 
 namespace sysbox::fs {
@@ -99,10 +100,11 @@ Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::
   bool wants_new_text = false;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = open_files_.find(handle);
-    if (found == open_files_.end()) return errno_error(EBADF, "emulated file");
+    // A file that was opened before this daemon was started has no text as yet.
+    const auto [found, is_inherited] = open_files_.try_emplace(handle);
+    if (is_inherited) open_bytes_ += kOpenFileOverhead;
     // Monitoring programs keep the file open and read it from the start again and again.
-    wants_new_text = offset == 0 && found->second.is_stale;
+    wants_new_text = is_inherited || (offset == 0 && found->second.is_stale);
   }
   std::string text;
   if (wants_new_text) text = TRY(make_text(node, pid));
@@ -130,6 +132,8 @@ Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string
   // Elsewhere a write is taken and has no effect (kernel.sysctl_writes_strict = 1).
   if (offset != 0 && !is_append) return {};
   TRY(state->sysctls.write(node.table_row, bytes));
+  state->keeper.keep(KeptState::Part::kSettings,
+                     [&state] { return settings_text(state->sysctls.save()); });
   const std::lock_guard lock(mutex_);
   const auto found = open_files_.find(handle);
   if (found != open_files_.end()) found->second.is_stale = true;

@@ -16,6 +16,7 @@
 #include "common/result.h"
 #include "fs-emulator/container_cgroups.h"
 #include "fs-emulator/container_history.h"
+#include "fs-emulator/kept_state.h"
 #include "fs-emulator/nodes.h"
 #include "fs-emulator/sysctl_store.h"
 
@@ -45,6 +46,7 @@ struct ContainerState {
   SysctlStore sysctls;
   std::atomic<std::uint64_t> start_boot_ns{read_clock().boot_ns};
   std::atomic<std::int64_t> boottime_offset_ns{0};  // of its own time namespace
+  StateKeeper keeper;
 };
 
 struct NodeAttributes {
@@ -76,6 +78,9 @@ class FileTree {
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
                      std::uint64_t offset, bool is_append);
 
+  // FUSE_CAP_* bits: what is asked for is what is said here, if that is not 0.
+  std::atomic<std::uint32_t> capabilities{0};
+
  private:
   struct OpenFile {
     std::string text;
@@ -92,7 +97,8 @@ class FileTree {
   std::shared_ptr<ContainerState> container_;
   std::map<std::uint64_t, OpenFile> open_files_;
   std::size_t open_bytes_ = 0;
-  std::uint64_t next_handle_ = 1;
+  // Numbers that no earlier daemon has given out: its files may still be open.
+  std::uint64_t next_handle_ = read_clock().boot_ns;
 };
 
 }  // namespace sysbox::fs

@@ -22,7 +22,8 @@ FileTree& tree_of(fuse_req_t request) {
 // An error of ours is the caller's to see, not to log.
 void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, error.code()); }
 
-void on_init(void* /*tree*/, struct fuse_conn_info* connection) noexcept {
+void on_init(void* user_data, struct fuse_conn_info* connection) noexcept {
+  auto& tree = *static_cast<FileTree*>(user_data);
   connection->max_write = kMaxWriteBytes;
   // O_TRUNC as a request of its own: with the atomic kind the kernel takes the file for empty
   // until it asks for its size again, and a reader may meet that.
@@ -30,6 +31,9 @@ void on_init(void* /*tree*/, struct fuse_conn_info* connection) noexcept {
       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS;
   connection->want &= ~kUnwanted;
+  // To a connection that is taken over, what was said to it before.
+  if (tree.capabilities != 0) connection->want = tree.capabilities & connection->capable;
+  tree.capabilities = connection->want;
 }
 
 Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode, int pid) {

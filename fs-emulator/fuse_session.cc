@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 #include "common/log.h"
 #include "common/syscalls.h"
@@ -55,6 +58,35 @@ RequestBuffer::RequestBuffer() : bytes_(new char[kRequestBufferBytes]) {}
 std::size_t RequestBuffer::size() { return kRequestBufferBytes; }
 
 Result<std::shared_ptr<FuseSession>> FuseSession::open() {
+  // Non-blocking: a worker that finds nothing goes on to another container.
+  UniqueFd device = TRY(sys::open("/dev/fuse", O_RDWR | O_NONBLOCK));
+  UniqueFd mount = TRY(mount_detached(device.get()).in("mount emulated files"));
+  return serve_device(std::move(device), std::move(mount));
+}
+
+Result<std::shared_ptr<FuseSession>> FuseSession::take_over(UniqueFd device,
+                                                            const FuseGreeting& greeting) {
+  struct fuse_in_header header {};
+  if (greeting.request.size() < sizeof header) {
+    return Error(EPROTO, "greeting of a FUSE connection: is too short");
+  }
+  std::memcpy(&header, greeting.request.data(), sizeof header);
+  if (header.opcode != FUSE_INIT || header.len != greeting.request.size()) {
+    return Error(EPROTO, "greeting of a FUSE connection: is none");
+  }
+  std::shared_ptr<FuseSession> taken = TRY(serve_device(std::move(device), {}));
+  taken->tree().capabilities = greeting.capabilities;
+  taken->greeting_ = greeting.request;
+  std::string bytes = greeting.request;
+  struct fuse_buf request {};
+  request.mem = bytes.data();
+  request.size = bytes.size();
+  // The kernel waits for no answer with this number any more, and drops it (ENOENT).
+  fuse_session_process_buf(taken->session_, &request);
+  return taken;
+}
+
+Result<std::shared_ptr<FuseSession>> FuseSession::serve_device(UniqueFd device, UniqueFd mount) {
   auto tree = std::make_unique<FileTree>();
   std::array<char, 16> name = {"sysbox-fs"};
   std::array<char*, 2> arguments = {name.data(), nullptr};
@@ -63,11 +95,7 @@ Result<std::shared_ptr<FuseSession>> FuseSession::open() {
       fuse_session_new(&args, &kFuseOperations, sizeof kFuseOperations, tree.get()));
   fuse_opt_free_args(&args);  // libfuse puts copies in their place
   if (!session) return Error(ENOMEM, "libfuse makes no session");
-
-  // Non-blocking: a worker that finds nothing goes on to another container.
-  UniqueFd device = TRY(sys::open("/dev/fuse", O_RDWR | O_NONBLOCK));
   const int device_fd = device.get();
-  UniqueFd mount = TRY(mount_detached(device_fd).in("mount emulated files"));
   if (fuse_session_mount(session.get(), join("/dev/fd/", device_fd).c_str()) != 0) {
     return Error(EIO, "libfuse does not take the connection");
   }
@@ -92,7 +120,21 @@ FuseSession::Outcome FuseSession::serve_one(RequestBuffer& buffer) {
   // 0 after ENODEV: the last mount is gone.
   if (size <= 0 || fuse_session_exited(session_) != 0) return Outcome::kEnded;
   fuse_session_process_buf(session_, &request);
+  remember_greeting(std::string_view(buffer.data(), static_cast<std::size_t>(size)));
   return fuse_session_exited(session_) != 0 ? Outcome::kEnded : Outcome::kServed;
+}
+
+void FuseSession::remember_greeting(std::string_view request) {
+  struct fuse_in_header header {};
+  std::memcpy(&header, request.data(), std::min(request.size(), sizeof header));
+  if (header.opcode != FUSE_INIT) return;
+  const std::lock_guard lock(mutex_);
+  greeting_ = request;
+}
+
+FuseGreeting FuseSession::greeting() const {
+  const std::lock_guard lock(mutex_);
+  return {greeting_, tree_->capabilities};
 }
 
 void route_fuse_log() { fuse_set_log_func(log_fuse_message); }

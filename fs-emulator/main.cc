@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "fs-emulator/container_registry.h"
 #include "fs-emulator/fuse_loop.h"
 #include "fs-emulator/list_files.h"
+#include "fs-emulator/manager_link.h"
 #include "fs-emulator/spare_sessions.h"
 #include "seccomp-notify/notify_loop.h"
 
@@ -31,6 +33,7 @@ constexpr std::size_t kSpareSessions = 2;
 
 struct Options {
   std::string socket = kDefaultSocket;
+  std::string manager_socket;
   std::string run_dir = "/run/sysbox";
   daemon::LogOptions log;
   bool list_files = false;
@@ -43,6 +46,8 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
   app.set_version_flag("--version", "sysbox-fs " SYSBOX_VERSION);
   app.option_defaults()->always_capture_default();
   app.add_option("--socket", options.socket, "where to listen");
+  app.add_option("--manager-socket", options.manager_socket,
+                 "where sysbox-mgr listens; sysbox-mgr.sock beside --socket if none is given");
   app.add_option("--run-dir", options.run_dir, "where the lock is");
   app.add_option("--log", options.log.file, "a file for the log; standard error if none is given");
   app.add_option("--log-level", options.log.level, "debug, info, warning or error");
@@ -65,7 +70,13 @@ Result<HostFiles> open_host_files() {
   return HostFiles{std::move(proc), std::move(sys)};
 }
 
-Result<void> serve_until_stopped(const Options& options, ContainerRegistry& registry) {
+std::string manager_socket_of(const Options& options) {
+  if (!options.manager_socket.empty()) return options.manager_socket;
+  return options.socket.substr(0, options.socket.rfind('/') + 1) + "sysbox-mgr.sock";
+}
+
+Result<void> serve_until_stopped(const Options& options, ContainerRegistry& registry,
+                                 const ManagerLink& link) {
   const UniqueFd listener = TRY(daemon::listen_at(options.socket));
   varlink::Server server;
   add_emulator_interface(server, registry);
@@ -77,13 +88,17 @@ Result<void> serve_until_stopped(const Options& options, ContainerRegistry& regi
   daemon::notify_stopping();
   const std::size_t containers = registry.list().size();
   log::info("stopping on signal ", signal);
-  if (containers != 0) {
-    log::warning(containers, " containers lose their emulated files");
+  if (containers != 0 && link.is_connected()) {
+    log::info(containers, " containers wait for the next sysbox-fs");
+  } else if (containers != 0) {
+    log::warning("without sysbox-mgr, ", containers, " containers lose their emulated files");
   }
   server.stop();
   ::shutdown(listener.get(), SHUT_RDWR);
   serving.join();
-  return served;
+  if (!served.ok()) return served;
+  // As if killed: what belongs to running containers is to be found as it is, not to be ended.
+  std::quick_exit(0);
 }
 
 Result<void> run(const Options& options) {
@@ -100,8 +115,15 @@ Result<void> run(const Options& options) {
   const std::unique_ptr<FuseLoop> loop = TRY(FuseLoop::start(workers));
   SpareSessions spares(*loop, kSpareSessions);
   seccomp::NotifyLoop notify_loop;
-  ContainerRegistry registry(host, *loop, spares, notify_loop);
-  return serve_until_stopped(options, registry);
+  ManagerLink link(manager_socket_of(options));
+  ContainerRegistry registry(host, *loop, spares, notify_loop, &link);
+  TRY(link.start({[&registry](const std::string& owner, DescriptorsByName descriptors) {
+                    registry.take_back(owner, std::move(descriptors));
+                  },
+                  [&registry] { registry.park_all(); }}));
+  Result<void> served = serve_until_stopped(options, registry, link);
+  link.stop();
+  return served;
 }
 
 int main_of(int argc, char** argv) {

@@ -57,6 +57,17 @@ std::optional<fuse_ino_t> NodeList::inode_of(std::string_view name) const {
   return found->second;
 }
 
+std::string NodeList::numbers() const {
+  // FNV-1a, 64 bits.
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const Node& node : nodes_) {
+    for (const char byte : join(node.name, "/", node.mode, "/")) {
+      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
+    }
+  }
+  return std::to_string(hash);
+}
+
 const std::vector<Piece>& all_pieces() {
   static const std::vector<Piece> pieces = [] {
     std::vector<Piece> all;

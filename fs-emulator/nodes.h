@@ -36,6 +36,8 @@ class NodeList {
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node* find(fuse_ino_t inode) const;
   std::optional<fuse_ino_t> inode_of(std::string_view name) const;
+  // Two lists of the same have the same numbers for the same names.
+  std::string numbers() const;
 
  private:
   explicit NodeList(std::vector<Node> nodes);

@@ -48,7 +48,8 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   Loop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler)
       : limits_(limits), kernel_(std::move(kernel)), make_handler_(std::move(make_handler)) {}
 
-  Result<void> add(UniqueFd fd, std::shared_ptr<ContainerActions> actions);
+  Result<void> add(UniqueFd fd, std::shared_ptr<ContainerActions> actions, std::uint64_t number);
+  std::vector<std::pair<std::uint64_t, UniqueFd>> listeners_of(const std::string& id);
   void remove_container(const std::string& id);
   void stop();
 
@@ -63,6 +64,7 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   struct Listener {
     UniqueFd fd;
     std::uint64_t key = 0;
+    std::uint64_t number = 0;
     std::shared_ptr<Tenant> tenant;
     std::shared_ptr<ContainerActions> actions;
     bool removed = false;
@@ -358,7 +360,8 @@ void NotifyLoop::Loop::drop_locked(const std::shared_ptr<Listener>& listener) {
   std::erase_if(tenants_, [](const auto& entry) { return entry.second.expired(); });
 }
 
-Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions> actions) {
+Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions> actions,
+                                   std::uint64_t number) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return errno_error(ESHUTDOWN, "notify loop");
   TRY(start_locked());
@@ -366,6 +369,7 @@ Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions
   listener->fd = std::move(fd);
   kernel_->prepare(listener->fd.get());
   listener->key = next_key_++;
+  listener->number = number;
   listener->actions = std::move(actions);
   const std::string& id = listener->actions->container_id();
   listener->tenant = tenants_[id].lock();
@@ -383,6 +387,22 @@ Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions
   listeners_.emplace(listener->key, listener);
   while (idle_workers_ < 1) TRY(start_worker_locked());
   return {};
+}
+
+std::vector<std::pair<std::uint64_t, UniqueFd>> NotifyLoop::Loop::listeners_of(
+    const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::uint64_t, UniqueFd>> found;
+  for (const auto& [key, listener] : listeners_) {
+    if (listener->tenant->id != id) continue;
+    Result<UniqueFd> copy = sys::duplicate(listener->fd.get());
+    if (copy.ok()) {
+      found.emplace_back(listener->number, std::move(copy).value());
+    } else {
+      log::error(copy.error().message());
+    }
+  }
+  return found;
 }
 
 void NotifyLoop::Loop::remove_container(const std::string& id) {
@@ -418,8 +438,14 @@ NotifyLoop::NotifyLoop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel
 
 NotifyLoop::~NotifyLoop() { loop_->stop(); }
 
-Result<void> NotifyLoop::add(UniqueFd listener, std::shared_ptr<ContainerActions> actions) {
-  return loop_->add(std::move(listener), std::move(actions));
+Result<void> NotifyLoop::add(UniqueFd listener, std::shared_ptr<ContainerActions> actions,
+                             std::uint64_t number) {
+  return loop_->add(std::move(listener), std::move(actions), number);
+}
+
+std::vector<std::pair<std::uint64_t, UniqueFd>> NotifyLoop::listeners_of(
+    const std::string& id) const {
+  return loop_->listeners_of(id);
 }
 
 void NotifyLoop::remove_container(const std::string& id) { loop_->remove_container(id); }

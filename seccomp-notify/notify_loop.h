@@ -5,6 +5,9 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -44,7 +47,11 @@ class NotifyLoop {
 
   // Serves `listener` until its last filter user is gone (EPOLLHUP); then it is closed and
   // `actions` released. The first call must come from a thread in the host's namespaces.
-  Result<void> add(UniqueFd listener, std::shared_ptr<ContainerActions> actions);
+  // `number` is the caller's, for listeners_of().
+  Result<void> add(UniqueFd listener, std::shared_ptr<ContainerActions> actions,
+                   std::uint64_t number = 0);
+  // Copies of the container's listeners that have not ended, each with its number.
+  std::vector<std::pair<std::uint64_t, UniqueFd>> listeners_of(const std::string& id) const;
   // Stops serving the container's listeners and closes them.
   void remove_container(const std::string& id);
 

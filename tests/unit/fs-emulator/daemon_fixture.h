@@ -33,6 +33,7 @@ class DaemonParts {
         registry_(host_, *loop_, spares_, notify_loop_) {}
 
   ContainerRegistry& registry() { return registry_; }
+  FuseLoop& loop() { return *loop_; }
 
  private:
   HostFiles host_;

@@ -1,0 +1,173 @@
+// The part of ContainerRegistry that lets containers outlive this process: what it leaves with
+// sysbox-mgr, and how a later process makes the same of it again.
+
+#include <sys/random.h>
+
+#include <charconv>
+
+#include "common/log.h"
+#include "common/syscalls.h"
+#include "fs-emulator/container_record.h"
+#include "fs-emulator/container_registry.h"
+#include "fs-emulator/emulated_mounts.h"
+#include "fs-emulator/kept_state.h"
+
+namespace sysbox::fs {
+namespace {
+
+// Names of parked descriptors, beside mgr::kFuseName and the listeners.
+constexpr const char* kMountName = "mount";
+constexpr const char* kStateName = "state";
+constexpr const char* kInitName = "init";
+
+Result<UniqueFd> take(DescriptorsByName& descriptors, std::string_view name) {
+  const auto found = descriptors.find(name);
+  if (found == descriptors.end()) return Error(EPROTO, join("no descriptor '", name, "'"));
+  return std::move(found->second);
+}
+
+std::optional<std::uint64_t> listener_number(std::string_view name) {
+  if (!name.starts_with(mgr::kListenerPrefix)) return {};
+  name.remove_prefix(mgr::kListenerPrefix.size());
+  std::uint64_t number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [rest, error] = std::from_chars(name.data(), end, number);
+  if (error != std::errc() || rest != end) return {};
+  return number;
+}
+
+}  // namespace
+
+Result<void> ContainerRegistry::begin_to_keep(Container& container,
+                                              const std::string& init_cgroups) const {
+  ContainerRecord record;
+  const ContainerIdentity& identity = *container.identity;
+  record.request = {identity.id, identity.uid_map, identity.gid_map, identity.cgroups};
+  record.greeting = container.session->greeting();
+  record.file_numbers = NodeList::instance().numbers();
+  record.start_boot_ns = container.state->start_boot_ns;
+  record.boottime_offset_ns = container.state->boottime_offset_ns;
+  record.init_pid = container.init.pid;
+  record.init_cgroups = init_cgroups;
+  std::shared_ptr<KeptState> memory = TRY(KeptState::create());
+  TRY(memory->replace(KeptState::Part::kRecord, record_text(record)));
+  container.state->keeper.begin(std::move(memory));
+  // What was written before.
+  container.state->keeper.keep(KeptState::Part::kSettings, [&container] {
+    return settings_text(container.state->sysctls.save());
+  });
+  container.is_parked = true;
+  return {};
+}
+
+void ContainerRegistry::park(const Container& container) const {
+  const std::shared_ptr<KeptState> memory = container.state->keeper.memory();
+  const std::string& id = container.identity->id;
+  const auto listeners = notify_loop_.listeners_of(id);
+  std::vector<mgr::NamedFd> descriptors = {
+      {std::string(mgr::kFuseName), container.session->device_fd()},
+      {kMountName, container.tree->mount.get()},
+      {kStateName, memory->fd()},
+      {kInitName, container.init.pidfd.get()}};
+  for (const auto& [number, fd] : listeners) {
+    if (descriptors.size() == mgr::kMaxParkedOfOne) break;
+    descriptors.push_back({join(mgr::kListenerPrefix, number), fd.get()});
+  }
+  link_->park(id, descriptors);
+}
+
+void ContainerRegistry::park_all() {
+  std::vector<std::shared_ptr<Container>> parked;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, container] : containers_) {
+      if (container && container->is_parked) parked.push_back(container);
+    }
+  }
+  for (const std::shared_ptr<Container>& container : parked) {
+    park(*container);
+    const std::string& id = container->identity->id;
+    const std::lock_guard lock(mutex_);
+    const auto found = containers_.find(id);
+    // Unregistered meanwhile: then it has said so before it was parked again.
+    if (found == containers_.end() || found->second != container) link_->unpark(id);
+  }
+}
+
+void ContainerRegistry::take_back(const std::string& owner, DescriptorsByName descriptors) {
+  if (owner == mgr::kDaemonItself) return;
+  const log::ContainerScope scope(owner);
+  {
+    // Ours is the newer one. Nobody else may register it from here on.
+    const std::lock_guard lock(mutex_);
+    if (!containers_.emplace(owner, nullptr).second) return;
+  }
+  Result<std::shared_ptr<Container>> revived = revive(descriptors);
+  const bool is_revived = revived.ok() && revived.value()->identity->id == owner;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_revived) {
+      containers_[owner] = revived.value();
+    } else {
+      containers_.erase(owner);
+    }
+  }
+  if (!is_revived) {
+    log::error("its emulated files and trapped system calls are lost, restart it: ",
+               revived.ok() ? "the state is another's" : revived.error().message());
+    return link_->unpark(owner);
+  }
+  revive_listeners(revived.value(), descriptors);
+  log::info("taken back from an earlier sysbox-fs");
+}
+
+Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
+    DescriptorsByName& descriptors) {
+  UniqueFd state_fd = TRY(take(descriptors, kStateName));
+  std::shared_ptr<KeptState> memory = TRY(KeptState::open(std::move(state_fd)));
+  const std::string text = TRY(memory->text(KeptState::Part::kRecord));
+  const ContainerRecord record = TRY(parse_record(text).in("record"));
+  if (record.file_numbers != NodeList::instance().numbers()) {
+    return Error(EPROTO, "this version of sysbox-fs has other files");
+  }
+  std::shared_ptr<Container> container = bare_container(record.request);
+  ContainerState& state = *container->state;
+  state.start_boot_ns = record.start_boot_ns;
+  state.boottime_offset_ns = record.boottime_offset_ns;
+  const Result<CgroupMembership> membership = parse_cgroup_membership(record.init_cgroups);
+  if (membership.ok()) state.cgroups.learn_own_paths(membership.value());
+  const std::string settings = TRY(memory->text(KeptState::Part::kSettings));
+  const std::vector<SavedSysctl> saved = TRY(parse_settings(settings).in("settings"));
+  state.sysctls.load(saved);
+  state.keeper.begin(std::move(memory));
+
+  UniqueFd init = TRY(take(descriptors, kInitName));
+  container->init = {record.init_pid, std::move(init)};
+  UniqueFd mount = TRY(take(descriptors, kMountName));
+  container->tree =
+      std::make_shared<const EmulatedTree>(EmulatedTree{all_pieces(), std::move(mount)});
+  UniqueFd device = TRY(take(descriptors, mgr::kFuseName));
+  container->session = TRY(FuseSession::take_over(std::move(device), record.greeting));
+  container->session->tree().assign(container->state);
+  container->is_parked = true;
+  TRY(loop_.add(container->session));
+  return container;
+}
+
+void ContainerRegistry::revive_listeners(const std::shared_ptr<Container>& container,
+                                         DescriptorsByName& descriptors) {
+  std::shared_ptr<seccomp::ContainerActions> actions;
+  for (auto& [name, fd] : descriptors) {
+    const std::optional<std::uint64_t> number = listener_number(name);
+    if (!number) continue;
+    if (!actions) {
+      const std::lock_guard lock(mutex_);
+      actions = actions_of(*container);
+    }
+    container->next_listener = std::max(container->next_listener.load(), *number + 1);
+    const Result<void> added = notify_loop_.add(std::move(fd), actions, *number);
+    if (!added.ok()) log::error(added.error().message());
+  }
+}
+
+}  // namespace sysbox::fs
