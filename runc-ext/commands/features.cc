@@ -8,6 +8,7 @@
 #include "runc-ext/commit.h"
 #include "runc-ext/oci/linux.h"
 #include "runc-ext/system_container/switches.h"
+#include "runc-ext/system_container/system_calls.h"
 
 namespace sysbox::runc {
 namespace {
@@ -101,8 +102,14 @@ ordered_json linux_features() {
 
 Result<int> features_command(Invocation& call) {
   bool switches = false;
+  bool system_calls = false;
   call.flags.add("--switches", switches, "print the page of per-container switches instead");
+  call.flags.add("--system-calls", system_calls, "print the page of system calls instead");
   TRY(call.parse(0, 0));
+  if (system_calls) {
+    TRY(print(system_calls_page()));
+    return 0;
+  }
   if (switches) {
     TRY(print(switches_page()));
     return 0;

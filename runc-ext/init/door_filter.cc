@@ -57,8 +57,8 @@ std::vector<ClosedCall> closed_calls(const std::vector<std::string>& open_doors)
         return other.name == call.name;
       });
       if (place == closed.end()) place = closed.insert(place, ClosedCall{call.name, {}});
-      add_refusals(place->refusals, call,
-                   SECCOMP_RET_ERRNO | (static_cast<std::uint32_t>(door.error) & SECCOMP_RET_DATA));
+      const auto error = static_cast<std::uint32_t>(call.error.value_or(door.error));
+      add_refusals(place->refusals, call, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA));
     }
   }
   for (ClosedCall& call : closed) answer(call.refusals, SECCOMP_RET_ALLOW);

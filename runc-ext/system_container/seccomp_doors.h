@@ -5,6 +5,7 @@
 // without one; the annotation io.sysbox.seccomp.allow opens them one by one.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ struct DoorCall {
   unsigned argument = 0;
   std::uint32_t mask = 0;
   std::span<const std::uint32_t> values = {};
+  // Instead of the door's error; 0 is a call that succeeds and returns 0.
+  std::optional<int> error = std::nullopt;
 };
 
 enum class ClosedBy {

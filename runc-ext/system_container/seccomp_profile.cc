@@ -4,44 +4,10 @@
 
 #include "common/log.h"
 #include "runc-ext/system_container/steps.h"
+#include "runc-ext/system_container/system_calls.h"
 
 namespace sysbox::runc {
 namespace {
-
-// What root of a machine calls and engines' profiles withhold. The container's user namespace is
-// what limits these: the kernel asks for a capability inside it. An ERRNO of the profile would
-// also win over the filter that hands mount and others to sysbox-fs.
-constexpr auto kMachineCalls = std::to_array<std::string_view>(
-    {// systemd, engines: mounts
-     "chroot", "fsconfig", "fsmount", "fsopen", "fspick", "listmount", "mount", "mount_setattr",
-     "move_mount", "open_tree", "open_tree_attr", "pivot_root", "statmount", "umount", "umount2",
-     // engines: namespaces, inner containers' seccomp agents and debuggers
-     "clone", "clone3", "kcmp", "name_to_handle_at", "pidfd_getfd", "pidfd_open",
-     "pidfd_send_signal", "process_madvise", "process_mrelease", "process_vm_readv",
-     "process_vm_writev", "ptrace", "seccomp", "setns", "unshare",
-     // engines: keyrings for each container, device filters of cgroup v2
-     "add_key", "bpf", "keyctl", "request_key",
-     // tmpfiles, udev, image builders
-     "fanotify_init", "fanotify_mark", "mknod", "mknodat",
-     // hostnamectl, shutdown (reboot ends the pid namespace), setarch
-     "personality", "reboot", "setdomainname", "sethostname", "swapoff", "swapon", "sysinfo",
-     // numactl, databases
-     "get_mempolicy", "mbind", "set_mempolicy", "set_mempolicy_home_node"});
-
-// Harmless calls that are younger than many profiles. Those answer EPERM, which programs take as
-// final, where the kernel or ENOSYS would let them go on. A rule that names one stays.
-constexpr auto kYoungCalls = std::to_array<std::string_view>(
-    {// files
-     "close_range", "copy_file_range", "faccessat2", "fchmodat2", "file_getattr", "file_setattr",
-     "getxattrat", "listxattrat", "openat2", "preadv2", "pwritev2", "removexattrat", "renameat2",
-     "setxattrat", "statx",
-     // memory
-     "cachestat", "map_shadow_stack", "membarrier", "memfd_create", "mseal",
-     // waiting
-     "epoll_pwait2", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake", "rseq",
-     // a program's limits for itself
-     "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "lsm_get_self_attr",
-     "lsm_list_modules", "lsm_set_self_attr"});
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {
@@ -55,6 +21,14 @@ bool allows_by_default(const OciSeccomp& profile) {
 // System calls that the process makes between the loading of the filter and the agent's getting of
 // the listener: with nobody there to answer, it would hang. runc's is write, and its words.
 constexpr std::array<std::string_view, 2> kBeforeTheAgent = {"sendmsg", "write"};
+
+// What root of a machine calls and engines' profiles withhold. The container's user namespace is
+// what limits these: the kernel asks for a capability inside it. An ERRNO of the profile would
+// also win over the filter that hands mount and others to sysbox-fs.
+const std::vector<std::string_view>& machine_calls() {
+  static const std::vector<std::string_view> calls = calls_in_profile(InProfile::kAllowed);
+  return calls;
+}
 
 // The kernel takes one listener in a chain of filters: the agent's, if the profile names one, and
 // else sysbox-fs's.
@@ -89,7 +63,7 @@ constexpr std::array<std::string_view, 2> kLookedInto = {"clone", "personality"}
 
 bool is_withheld(const OciSeccompRule& rule, const std::string& name) {
   if (rule.action == "SCMP_ACT_NOTIFY") return false;
-  return contains(kMachineCalls, name) && (rule.args.empty() || contains(kLookedInto, name));
+  return contains(machine_calls(), name) && (rule.args.empty() || contains(kLookedInto, name));
 }
 
 bool is_named(const std::vector<OciSeccompRule>& rules, std::string_view call) {
@@ -109,7 +83,7 @@ void forget_machine_calls(std::vector<OciSeccompRule>& rules) {
 void allow_young_calls(std::vector<OciSeccompRule>& rules) {
   OciSeccompRule allow;
   allow.action = "SCMP_ACT_ALLOW";
-  for (const std::string_view call : kYoungCalls) {
+  for (const std::string_view call : calls_in_profile(InProfile::kAllowedUnlessNamed)) {
     if (!is_named(rules, call)) allow.names.emplace_back(call);
   }
   if (!allow.names.empty()) rules.push_back(std::move(allow));
@@ -118,7 +92,7 @@ void allow_young_calls(std::vector<OciSeccompRule>& rules) {
 void allow_machine_calls(std::vector<OciSeccompRule>& rules) {
   OciSeccompRule allow;
   allow.action = "SCMP_ACT_ALLOW";
-  for (const std::string_view call : kMachineCalls) {
+  for (const std::string_view call : machine_calls()) {
     if (!is_named(rules, call)) allow.names.emplace_back(call);
   }
   rules.push_back(std::move(allow));

@@ -47,6 +47,12 @@ teardown() {
   assert_failed "Operation not permitted"
 }
 
+@test "the kernel log is empty, and no window on the host's" {
+  run run_once . sh -c 'dmesg && dmesg -c && dmesg -s 100000 && echo read; cat /dev/kmsg && echo files'
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n' read files)"
+}
+
 @test "nothing is left behind, and no setting of the host has changed" {
   suite_left_nothing
 }

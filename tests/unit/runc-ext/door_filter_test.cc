@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <functional>
 
 #include "runc-ext/system_container/seccomp_doors.h"
@@ -62,6 +63,24 @@ TEST(DoorFilter, FaultsOfTheKernelCannotBeHeldUp) {
   const auto user_only = [] { return ::syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY); };
   const long unfiltered = user_only() >= 0 ? 0 : errno;
   EXPECT_EQ(error_behind_filter({}, user_only), unfiltered);
+}
+
+TEST(DoorFilter, ShowsAnEmptyKernelLog) {
+  std::array<char, 16> buffer{};
+  const auto ask = [&buffer](long action) {
+    return error_behind_filter({}, [&buffer, action] {
+      const long rc = ::syscall(SYS_syslog, action, buffer.data(), buffer.size());
+      return rc > 0 ? ::_exit(200), 0L : rc;
+    });
+  };
+  for (const long action : {3L, 4L, 5L, 8L, 9L, 10L}) EXPECT_EQ(ask(action), 0) << action;
+  EXPECT_EQ(ask(2), EPERM);  // would wait for ever
+  const auto unknown = [] { return ::syscall(SYS_syslog, 99, nullptr, 0); };
+  const long unfiltered = unknown() >= 0 ? 0 : errno;
+  EXPECT_EQ(error_behind_filter({}, unknown), unfiltered);
+  const auto read_all = [&buffer] { return ::syscall(SYS_syslog, 3, buffer.data(), 0); };
+  const long unfiltered_read = read_all() >= 0 ? 0 : errno;
+  EXPECT_EQ(error_behind_filter({"kernel-log"}, read_all), unfiltered_read);
 }
 
 #if defined(__x86_64__)

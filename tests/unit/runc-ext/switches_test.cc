@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongValue{
             "io.sysbox.seccomp.allow", "af-alg,",
             "names of doors, separated by commas: "
-            "af-alg, af-rare, af-rxrpc, af-vsock, io-uring, perf, socketcall, userfaultfd"}));
+            "af-alg, af-rare, af-rxrpc, af-vsock, io-uring, kernel-log, perf, socketcall, userfaultfd"}));
 
 TEST(Switches, WrongValuesOfVariablesAreRefused) {
   for (const char* value : {"true", "1", "", "TRUE=TRUE", " TRUE"}) {
