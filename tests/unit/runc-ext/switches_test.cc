@@ -114,10 +114,10 @@ INSTANTIATE_TEST_SUITE_P(
         WrongValue{"io.sysbox.oom-score-adj-min", "5x", "-1000 … 1000"},
         WrongValue{"io.sysbox.skip-uid-shift", "data", "absolute paths, separated by commas"},
         WrongValue{"io.sysbox.skip-uid-shift", "/a,,/b", "absolute paths, separated by commas"},
-        WrongValue{
-            "io.sysbox.seccomp.allow", "af-alg,",
-            "names of doors, separated by commas: "
-            "af-alg, af-rare, af-rxrpc, af-vsock, io-uring, kernel-log, perf, socketcall, userfaultfd"}));
+        WrongValue{"io.sysbox.seccomp.allow", "af-alg,",
+                   "names of doors, separated by commas: "
+                   "af-alg, af-rare, af-rxrpc, af-vsock, io-uring, kernel-log, perf, socketcall, "
+                   "userfaultfd"}));
 
 TEST(Switches, WrongValuesOfVariablesAreRefused) {
   for (const char* value : {"true", "1", "", "TRUE=TRUE", " TRUE"}) {
