@@ -52,6 +52,9 @@ class ContainerView {
  public:
   explicit ContainerView(const ContainerViewParts& parts);
 
+  // The cgroups of the process that asks, as the host names them.
+  const std::optional<CgroupMembership>& membership() const { return membership_; }
+
   Result<std::string> host_proc(const std::string& file) const;
   std::uint64_t since_start_ns() const;
   // Since the container's start; a clock that was set by time namespaces (linux.timeOffsets, or

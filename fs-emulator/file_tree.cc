@@ -8,13 +8,11 @@ namespace {
 
 constexpr double kForever = 365.0 * 24 * 3600;
 constexpr std::uint64_t kSysfsFileSize = 4096;  // what sysfs says of every attribute
-// What the open files of one container may hold here; the kernel's own seq_files would be
-// charged to the container, ours are not.
-constexpr std::size_t kMaxOpenBytes = 4U << 20U;
-constexpr std::size_t kOpenFileOverhead = 128;
 
-std::string slice(const std::string& text, std::size_t size, std::uint64_t offset) {
-  return offset >= text.size() ? std::string() : text.substr(offset, size);
+// The settings of a container have one size for all who ask, until they are written; the kernel
+// itself forgets the attributes of what is written. One of a pair changes when the other is.
+bool has_lasting_size(const Node& node) {
+  return node.kind == NodeKind::kSysctl && sysctls()[node.table_row].zeroes.empty();
 }
 
 }  // namespace
@@ -55,71 +53,53 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
     out.valid_seconds = kForever;
     return out;
   }
+  if (has_lasting_size(node)) out.valid_seconds = kForever;
   if (node.path.starts_with("/sys/")) {
     out.stat.st_size = kSysfsFileSize;
     return out;
   }
-  // The true size, asked for at each open: sendfile(2) and tail(1) go by it, unlike on procfs,
-  // where a size of 0 is known to mean nothing.
-  const Result<std::string> text = make_text(node, pid);
-  if (text.ok()) out.stat.st_size = static_cast<off_t>(text.value().size());
+  // The true size: sendfile(2) and tail(1) go by it, unlike on procfs, where a size of 0 is known
+  // to mean nothing.
+  const Result<SharedText> text = text_for(node, inode, pid);
+  if (text.ok()) out.stat.st_size = static_cast<off_t>(text.value()->size());
   return out;
 }
 
-Result<std::string> FileTree::make_text(const Node& node, int pid) const {
+Result<SharedText> FileTree::text_for(const Node& node, fuse_ino_t inode, int pid) {
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return errno_error(ESTALE, node.path);
-  if (node.kind == NodeKind::kSysctl) return state->sysctls.value(node.table_row);
-  if (node.kind != NodeKind::kLive) return std::string();
-  return emulated_files()[node.table_row].read(state->view_of(pid));
+  if (node.kind == NodeKind::kLive) return live_text(*state, node, inode, pid);
+  std::string text;
+  if (node.kind == NodeKind::kSysctl) text = state->sysctls.value(node.table_row);
+  return SharedText(std::make_shared<const std::string>(std::move(text)));
+}
+
+Result<SharedText> FileTree::live_text(ContainerState& state, const Node& node, fuse_ino_t inode,
+                                       int pid) {
+  const std::uint64_t now_ns = read_clock().boot_ns;
+  SharedText recent = recent_.of_process(inode, pid, now_ns);
+  if (recent) return recent;
+  const ContainerView view = state.view_of(pid);
+  // A process that cannot be looked at is not known by its pid: it may be another one by now.
+  const std::optional<CgroupMembership>& cgroups = view.membership();
+  if (cgroups) recent = recent_.of_cgroup(inode, *cgroups, pid, now_ns);
+  if (recent) return recent;
+  auto text = std::make_shared<const std::string>(TRY(emulated_files()[node.table_row].read(view)));
+  if (!cgroups) return SharedText(std::move(text));
+  return recent_.add(inode, *cgroups, pid, now_ns, std::move(text));
 }
 
 Result<std::uint64_t> FileTree::open(fuse_ino_t inode, int pid) {
   const Node& node = *TRY(file_of(inode));
-  std::string text = TRY(make_text(node, pid));
-  const std::lock_guard lock(mutex_);
-  const std::size_t bytes = text.size() + kOpenFileOverhead;
-  if (open_bytes_ + bytes > kMaxOpenBytes) return errno_error(ENOMEM, "open emulated file");
-  open_bytes_ += bytes;
-  const std::uint64_t handle = next_handle_++;
-  open_files_[handle] = {std::move(text), false};
-  return handle;
-}
-
-void FileTree::release(std::uint64_t handle) {
-  const std::lock_guard lock(mutex_);
-  const auto found = open_files_.find(handle);
-  if (found == open_files_.end()) return;
-  open_bytes_ -= found->second.text.size() + kOpenFileOverhead;
-  open_files_.erase(found);
+  return open_files_.add(TRY(text_for(node, inode, pid)));
 }
 
 Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
                                    std::uint64_t offset, int pid) {
+  std::optional<std::string> bytes = open_files_.read(handle, size, offset);
+  if (bytes) return *std::move(bytes);
   const Node& node = *TRY(file_of(inode));
-  bool wants_new_text = false;
-  {
-    const std::lock_guard lock(mutex_);
-    // A file that was opened before this daemon was started has no text as yet.
-    const auto [found, is_inherited] = open_files_.try_emplace(handle);
-    if (is_inherited) open_bytes_ += kOpenFileOverhead;
-    // Monitoring programs keep the file open and read it from the start again and again.
-    wants_new_text = is_inherited || (offset == 0 && found->second.is_stale);
-  }
-  std::string text;
-  if (wants_new_text) text = TRY(make_text(node, pid));
-
-  const std::lock_guard lock(mutex_);
-  const auto found = open_files_.find(handle);
-  if (found == open_files_.end()) return errno_error(EBADF, "emulated file");
-  OpenFile& file = found->second;
-  if (wants_new_text) {
-    open_bytes_ += text.size();
-    open_bytes_ -= file.text.size();
-    file.text = std::move(text);
-  }
-  file.is_stale = true;
-  return slice(file.text, size, offset);
+  return open_files_.replace(handle, TRY(text_for(node, inode, pid)), size, offset);
 }
 
 Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
@@ -134,9 +114,7 @@ Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string
   TRY(state->sysctls.write(node.table_row, bytes));
   state->keeper.keep(KeptState::Part::kSettings,
                      [&state] { return settings_text(state->sysctls.save()); });
-  const std::lock_guard lock(mutex_);
-  const auto found = open_files_.find(handle);
-  if (found != open_files_.end()) found->second.is_stale = true;
+  open_files_.mark_stale(handle);
   return {};
 }
 

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +17,8 @@
 #include "fs-emulator/container_history.h"
 #include "fs-emulator/kept_state.h"
 #include "fs-emulator/nodes.h"
+#include "fs-emulator/open_files.h"
+#include "fs-emulator/recent_texts.h"
 #include "fs-emulator/sysctl_store.h"
 
 namespace sysbox::fs {
@@ -71,7 +72,7 @@ class FileTree {
   Result<NodeAttributes> attributes(fuse_ino_t inode, int pid);
 
   Result<std::uint64_t> open(fuse_ino_t inode, int pid);
-  void release(std::uint64_t handle);
+  void release(std::uint64_t handle) { open_files_.release(handle); }
   Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
                            std::uint64_t offset, int pid);
   // `is_append`: the file was opened with O_APPEND.
@@ -82,23 +83,17 @@ class FileTree {
   std::atomic<std::uint32_t> capabilities{0};
 
  private:
-  struct OpenFile {
-    std::string text;
-    bool is_stale = false;  // made anew at the next read from the start
-  };
-
   std::shared_ptr<ContainerState> container() const;
   // ENOENT for an inode that is none of ours.
   Result<const Node*> file_of(fuse_ino_t inode) const;
   // ESTALE before a container is assigned.
-  Result<std::string> make_text(const Node& node, int pid) const;
+  Result<SharedText> text_for(const Node& node, fuse_ino_t inode, int pid);
+  Result<SharedText> live_text(ContainerState& state, const Node& node, fuse_ino_t inode, int pid);
 
   mutable std::mutex mutex_;
   std::shared_ptr<ContainerState> container_;
-  std::map<std::uint64_t, OpenFile> open_files_;
-  std::size_t open_bytes_ = 0;
-  // Numbers that no earlier daemon has given out: its files may still be open.
-  std::uint64_t next_handle_ = read_clock().boot_ns;
+  OpenFiles open_files_;
+  RecentTexts recent_;
 };
 
 }  // namespace sysbox::fs
