@@ -10,6 +10,8 @@ constexpr double kNsPerSecond = 1e9;
 constexpr std::array kLoadPeriodsSeconds = {60.0, 300.0, 900.0};
 // The kernel takes a sample each 5 s (LOAD_FREQ).
 constexpr std::uint64_t kLoadSampleNs = 5'000'000'000;
+// More than ticks can explain: the number of cpus was another one, that is not made up for.
+constexpr std::uint64_t kMaxOverdrawnNs = 100'000'000;
 constexpr std::size_t kMaxCpuHistories = 16;
 
 std::uint64_t growth(std::uint64_t now, std::uint64_t before) {
@@ -30,7 +32,9 @@ const CpuTable& CpuHistory::update(const CpuSample& sample) {
   CpuCounters each;
   each.user_ns = growth(sample.user_ns, last_.user_ns) / count;
   each.system_ns = growth(sample.system_ns, last_.system_ns) / count;
-  each.idle_ns = growth(elapsed, each.user_ns + each.system_ns);
+  const std::uint64_t used = each.user_ns + each.system_ns + overdrawn_ns_;
+  each.idle_ns = growth(elapsed, used);
+  overdrawn_ns_ = std::min(growth(used, elapsed), kMaxOverdrawnNs);
 
   if (table_.cpus.size() < count) table_.cpus.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -61,7 +65,6 @@ void LoadAverage::decay(double seconds, double active) {
 }
 
 void LoadAverage::update(std::uint64_t now_ns, std::uint64_t busy_ns, std::uint64_t runnable) {
-  runnable_ = runnable;
   if (!started_) {
     started_ = true;
     last_ns_ = now_ns;
@@ -79,6 +82,12 @@ void LoadAverage::update(std::uint64_t now_ns, std::uint64_t busy_ns, std::uint6
   decay(static_cast<double>(recent) / kNsPerSecond, std::max(busy, static_cast<double>(runnable)));
   last_ns_ = now_ns;
   last_busy_ns_ = busy_ns;
+}
+
+void ContainerHistory::take_in(const TaskCensus& latest) {
+  context_switches += growth(latest.context_switches, census.context_switches);
+  last_pid = std::max(last_pid, latest.highest_pid);
+  census = latest;
 }
 
 CpuHistory& ContainerHistory::cpu_history(std::string_view cgroup) {

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "fs-emulator/task_census.h"
+
 namespace sysbox::fs {
 
 struct CpuCounters {
@@ -26,7 +28,7 @@ struct CpuTable {
   std::vector<CpuCounters> cpus;
 };
 
-// What is known of the container's use of cpus at a moment.
+// What is known of the container's use of cpus at a moment; times since the container's start.
 struct CpuSample {
   std::uint64_t since_start_ns = 0;
   std::uint64_t user_ns = 0;
@@ -38,10 +40,13 @@ class CpuHistory {
  public:
   // Spreads what was used since the last sample over the cpus, the rest of the time is idle. No
   // counter goes back, whatever the sample says and however the number of cpus changes.
+  // Kernels bring what was used up to date in ticks: time beyond what a cpu has is taken from
+  // its idle time in the next samples.
   const CpuTable& update(const CpuSample& sample);
 
  private:
   CpuSample last_;
+  std::uint64_t overdrawn_ns_ = 0;  // of each cpu
   CpuTable table_;  // keeps the counters of cpus that are gone, should they come back
   CpuTable shown_;
 };
@@ -55,7 +60,6 @@ class LoadAverage {
   void update(std::uint64_t now_ns, std::uint64_t busy_ns, std::uint64_t runnable);
 
   const std::array<double, 3>& averages() const { return averages_; }
-  std::uint64_t runnable() const { return runnable_; }
 
  private:
   void decay(double seconds, double active);
@@ -63,14 +67,18 @@ class LoadAverage {
   std::array<double, 3> averages_{};
   std::uint64_t last_ns_ = 0;
   std::uint64_t last_busy_ns_ = 0;
-  std::uint64_t runnable_ = 0;
   bool started_ = false;
 };
 
 struct ContainerHistory {
   std::mutex mutex;  // held for calculations only, never while something is read
   LoadAverage load;
+  TaskCensus census;  // the last one
+  // Since the first reader; what tasks did that ended between two readers is lost.
+  std::uint64_t context_switches = 0;
   std::uint64_t last_pid = 0;  // the highest seen
+
+  void take_in(const TaskCensus& census);
 
   // One history for each cgroup with a cpu limit of its own (nested containers); the ones not
   // read for longest make room.

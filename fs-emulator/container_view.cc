@@ -1,12 +1,8 @@
 #include "fs-emulator/container_view.h"
 
-#include <dirent.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <ctime>
-#include <memory>
 
 #include "fs-emulator/text_fields.h"
 
@@ -16,26 +12,12 @@ namespace {
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 // Beyond these a load average is an estimate: the reader must stay cheap.
 constexpr std::size_t kMaxCountedTasks = 1024;
-constexpr std::size_t kMaxCountedCgroups = 256;
 
 std::uint64_t read_ns(clockid_t clock) {
   struct timespec time {};
   ::clock_gettime(clock, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
          static_cast<std::uint64_t>(time.tv_nsec);
-}
-
-std::vector<std::string> subdirectories(const RootDir& root, const std::string& path) {
-  std::vector<std::string> names;
-  Result<UniqueFd> fd = root.open_inside(path, O_RDONLY | O_DIRECTORY);
-  if (!fd.ok()) return names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.value().get()), ::closedir);
-  if (!stream) return names;
-  (void)fd.value().release();  // the stream owns it
-  while (const struct dirent* entry = ::readdir(stream.get())) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
-  return names;
 }
 
 }  // namespace
@@ -141,26 +123,33 @@ ContainerView::Load ContainerView::load() const {
   if (const auto cpu = parts_.cgroups.levels("cpu", nullptr); cpu.ok()) {
     busy_ns += read_throttled_ns(cpu.value(), "");
   }
-  bool wants_count = false;
+  const std::uint64_t now_ns = parts_.now.boot_ns;
+  bool wants_census = false;
   {
     const std::lock_guard lock(parts_.history.mutex);
-    wants_count = parts_.history.load.wants_count(parts_.now.boot_ns);
+    wants_census = parts_.history.load.wants_count(now_ns);
   }
-  const std::uint64_t runnable = wants_count ? count_runnable() : 0;
-  const std::uint64_t requester = requester_pid_in_container();
+  const TaskCensus census = wants_census ? count_tasks() : TaskCensus{};
+  const TaskStatus requester = status_of(std::to_string(parts_.requester_pid_on_host));
 
   Load load;
   {
     const std::lock_guard lock(parts_.history.mutex);
     ContainerHistory& history = parts_.history;
-    if (wants_count) history.load.update(parts_.now.boot_ns, busy_ns, runnable);
-    history.last_pid = std::max(history.last_pid, requester);
+    if (wants_census) {
+      history.load.update(now_ns, busy_ns, census.running + census.blocked);
+      history.take_in(census);
+    }
+    history.last_pid = std::max(history.last_pid, requester.pid_in_container);
     load.averages = history.load.averages();
-    load.running = history.load.runnable();
+    load.running = history.census.running;
+    load.blocked = history.census.blocked;
+    load.tasks = history.census.tasks;
+    load.context_switches = history.context_switches;
     load.last_pid = std::max<std::uint64_t>(history.last_pid, 1);
   }
   if (const auto pids = parts_.cgroups.levels("pids", nullptr); pids.ok()) {
-    load.tasks = read_task_count(pids.value()).value_or(1);
+    load.tasks = read_task_count(pids.value()).value_or(load.tasks);
   }
   load.tasks = std::max<std::uint64_t>(load.tasks, 1);
   // With the reader itself; no more can run at once than there are tasks.
@@ -168,62 +157,28 @@ ContainerView::Load ContainerView::load() const {
   return load;
 }
 
-std::uint64_t ContainerView::requester_pid_in_container() const {
-  if (parts_.requester_pid_on_host <= 0) return 0;
-  const Result<std::string> text =
-      parts_.host.proc.read_file(join(parts_.requester_pid_on_host, "/status"));
-  if (!text.ok()) return 0;
-  const Result<ProcessStatus> status = parse_process_status(text.value());
-  if (!status.ok()) return 0;
-  // [0] is the host's number, [1] the container's; further ones are of nested containers.
-  const std::vector<pid_t>& pids = status.value().pids_in_namespaces;
-  return pids.size() > 1 ? static_cast<std::uint64_t>(pids[1]) : 0;
+TaskStatus ContainerView::status_of(std::string_view tid) const {
+  const Result<std::string> text = parts_.host.proc.read_file(join(tid, "/status"));
+  return text.ok() ? parse_task_status(text.value()) : TaskStatus{};
 }
 
-std::uint64_t ContainerView::count_runnable() const {
+TaskCensus ContainerView::count_tasks() const {
   for (const char* controller : {"pids", "cpu", "memory"}) {
     const Result<CgroupLevels> levels = parts_.cgroups.levels(controller, nullptr);
     if (!levels.ok()) continue;
     const bool is_v1 = levels.value().version == CgroupLevels::Version::kOne;
-    const RootDir& proc = parts_.host.proc;
-    // The one that asks runs because it asks; counting it would make a load out of looking.
     const std::string requester = std::to_string(parts_.requester_pid_on_host);
-    return count_runnable_tasks(
+    return take_census(
         levels.value().levels.back().directory, is_v1 ? "tasks" : "cgroup.threads",
-        [&proc, &requester](std::string_view task) {
-          if (task == requester) return '?';
-          const Result<std::string> stat = proc.read_file(join(task, "/stat"));
-          return stat.ok() ? parse_task_state(stat.value()) : '?';
+        [this, &requester](std::string_view tid) {
+          TaskStatus task = status_of(tid);
+          // It runs because it asks; counting it would make a load out of looking.
+          if (tid == requester) task.state = '?';
+          return task;
         },
         kMaxCountedTasks);
   }
-  return 0;
-}
-
-std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& task_list,
-                                   const std::function<char(std::string_view)>& task_state,
-                                   std::size_t limit) {
-  std::uint64_t runnable = 0;
-  std::size_t tasks_left = limit;
-  std::vector<std::string> pending = {"."};
-  for (std::size_t visited = 0; visited < pending.size() && visited < kMaxCountedCgroups;
-       ++visited) {
-    const std::string path = pending[visited];
-    if (const Result<std::string> tasks = cgroup.read_file(path + "/" + task_list); tasks.ok()) {
-      std::string_view rest = tasks.value();
-      while (!rest.empty() && tasks_left > 0) {
-        const std::string_view task = next_line(rest);
-        if (!parse_unsigned(task)) continue;
-        --tasks_left;
-        const char state = task_state(task);
-        if (state == 'R' || state == 'D') ++runnable;
-      }
-    }
-    for (const std::string& name : subdirectories(cgroup, path)) {
-      pending.push_back(join(path, "/", name));
-    }
-  }
-  return runnable;
+  return {};
 }
 
 std::int64_t parse_boottime_offset(std::string_view timens_offsets) {
@@ -239,13 +194,6 @@ std::int64_t parse_boottime_offset(std::string_view timens_offsets) {
     return (is_negative ? -whole : whole) * static_cast<std::int64_t>(kNsPerSecond) + rest;
   }
   return 0;
-}
-
-char parse_task_state(std::string_view stat) {
-  // The command name stands in parentheses and may hold any byte, these too.
-  const std::size_t end = stat.rfind(')');
-  if (end == std::string_view::npos || end + 2 >= stat.size()) return '?';
-  return stat[end + 2];
 }
 
 }  // namespace sysbox::fs

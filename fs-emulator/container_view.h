@@ -4,17 +4,16 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/process_status.h"
 #include "common/result.h"
 #include "common/root_dir.h"
 #include "fs-emulator/container_cgroups.h"
 #include "fs-emulator/container_history.h"
+#include "fs-emulator/task_census.h"
 
 namespace sysbox::fs {
 
@@ -72,29 +71,23 @@ class ContainerView {
   struct Load {
     std::array<double, 3> averages{};
     std::uint64_t running = 1;
+    std::uint64_t blocked = 0;
     std::uint64_t tasks = 1;
-    std::uint64_t last_pid = 1;
+    std::uint64_t last_pid = 1;  // the highest seen
+    std::uint64_t context_switches = 0;
   };
   Load load() const;
 
  private:
   std::vector<unsigned> allowed_cpus() const;
-  std::uint64_t requester_pid_in_container() const;
-  std::uint64_t count_runnable() const;
+  TaskStatus status_of(std::string_view tid) const;
+  TaskCensus count_tasks() const;
 
   ContainerViewParts parts_;
   std::optional<CgroupMembership> membership_;
 };
 
-// How many tasks of the cgroup and those below it can run; `task_state` tells a task's state
-// letter. Looks at `limit` tasks at most.
-std::uint64_t count_runnable_tasks(const RootDir& cgroup, const std::string& task_list,
-                                   const std::function<char(std::string_view)>& task_state,
-                                   std::size_t limit);
 // The offset of CLOCK_BOOTTIME in the text of /proc/PID/timens_offsets; 0 if it is none.
 std::int64_t parse_boottime_offset(std::string_view timens_offsets);
-
-// The state letter in the text of /proc/PID/stat; '?' if it is none.
-char parse_task_state(std::string_view stat);
 
 }  // namespace sysbox::fs

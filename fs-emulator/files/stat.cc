@@ -23,11 +23,11 @@ Result<std::string> read_stat(const ContainerView& container) {
     append_cpu(out, join("cpu", i), table.cpus[i]);
   }
   const ContainerView::Load load = container.load();
-  // Interrupts and context switches are not counted per container.
-  out += "intr 0\nctxt 0\n";
+  out += "intr 0\n";  // none is delivered to a container
+  out += join("ctxt ", load.context_switches, "\n");
   out += join("btime ", container.boot_wall_seconds(), "\n");
   out += join("processes ", load.last_pid, "\n");
-  out += join("procs_running ", load.running, "\nprocs_blocked 0\n");
+  out += join("procs_running ", load.running, "\nprocs_blocked ", load.blocked, "\n");
   out += "softirq 0";
   for (int i = 0; i < kSoftirqs; ++i) out += " 0";
   out += '\n';

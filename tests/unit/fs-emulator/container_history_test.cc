@@ -38,6 +38,36 @@ TEST(CpuHistory, NeverGoesBackWhateverComes) {
   }
 }
 
+TEST(CpuHistory, ABusyCpuIsNeverIdleHoweverOftenItIsLookedAt) {
+  CpuHistory history;
+  CpuTable table;
+  constexpr std::uint64_t kMs = kSecond / 1000;
+  // What is used comes in ticks of 4 ms; a reader looks each millisecond.
+  for (std::uint64_t ms = 1; ms <= 10'000; ++ms) {
+    table = history.update({ms * kMs, ms / 4 * 4 * kMs, 0, 1});
+  }
+  EXPECT_LE(table.total.idle_ns, 4 * kMs);
+  EXPECT_EQ(table.total.user_ns, 10 * kSecond);
+}
+
+TEST(CpuHistory, DoesNotMakeUpForCpusThatAreGone) {
+  CpuHistory history;
+  // Four cpus were busy for an hour; at the moment of the first look one is left.
+  history.update({3600 * kSecond, 4 * 3600 * kSecond, 0, 1});
+  const CpuTable table = history.update({3610 * kSecond, 4 * 3600 * kSecond, 0, 1});
+  EXPECT_GE(table.total.idle_ns, 9 * kSecond);
+}
+
+TEST(ContainerHistory, ContextSwitchesNeverGoBack) {
+  ContainerHistory history;
+  TaskCensus census;
+  for (const std::uint64_t seen : {100U, 150U, 20U, 30U}) {
+    census.context_switches = seen;
+    history.take_in(census);
+  }
+  EXPECT_EQ(history.context_switches, 160U);
+}
+
 TEST(CpuHistory, ACpuThatComesBackGoesOnWhereItWas) {
   CpuHistory history;
   history.update({10 * kSecond, 4 * kSecond, 0, 2});

@@ -51,22 +51,5 @@ TEST_F(View, ARequesterThatIsGoneSeesTheContainersOwn) {
   EXPECT_EQ(view().memory().value().limit_bytes, 1048576U);
 }
 
-TEST(TaskState, StandsBehindTheLastParenthesis) {
-  EXPECT_EQ(parse_task_state("12 (cat) R 1 2"), 'R');
-  EXPECT_EQ(parse_task_state("12 (a) S (b) D 1"), 'D');
-  EXPECT_EQ(parse_task_state("12 (cat)"), '?');
-  EXPECT_EQ(parse_task_state(""), '?');
-}
-
-TEST(RunnableTasks, AreCountedInAllCgroupsBelow) {
-  const testing::FixtureProc files;
-  files.set("tasks", "1\n2\n");
-  files.set("a/tasks", "3\n");
-  files.set("a/b/tasks", "4\nnonsense\n");
-  const auto state = [](std::string_view task) { return task == "2" ? 'S' : 'R'; };
-  EXPECT_EQ(count_runnable_tasks(files.root(), "tasks", state, 100), 3U);
-  EXPECT_EQ(count_runnable_tasks(files.root(), "tasks", state, 1), 1U);
-}
-
 }  // namespace
 }  // namespace sysbox::fs

@@ -92,15 +92,17 @@ TEST_F(CpuFiles, LoadavgHasAveragesTasksAndLastPid) {
   requester(500, "1:pids:/box\n", 42);
   v1("pids", "pids.current", "5\n");
   v1("pids", "tasks", "501\n502\n500\n");
-  files_.set("proc/501/stat", "501 (spin) R 1");
-  files_.set("proc/502/stat", "502 (sleep) S 1");
-  files_.set("proc/500/stat", "500 (cat) D 1");
+  files_.set("proc/501/status",
+             "State:\tR (running)\nNSpid:\t501\t44\nvoluntary_ctxt_switches:\t9\n");
+  files_.set("proc/502/status", "State:\tD (disk sleep)\nNSpid:\t502\t12\n");
   advance(10);
   // One runs, and the reader.
-  EXPECT_THAT(read(read_loadavg), ::testing::EndsWith(" 2/5 42\n"));
+  EXPECT_THAT(read(read_loadavg), ::testing::EndsWith(" 2/5 44\n"));
+  EXPECT_THAT(read(read_stat), HasSubstr("\nctxt 9\n"));
+  EXPECT_THAT(read(read_stat), HasSubstr("\nprocesses 44\nprocs_running 2\nprocs_blocked 1\n"));
   advance(60);
   used(60 * kSecond, 0);
-  EXPECT_THAT(read(read_loadavg), StartsWith("0.6"));
+  EXPECT_THAT(read(read_loadavg), StartsWith("0.7"));
 }
 
 TEST_F(CpuFiles, CpuinfoIsCutAndRenumbered) {
