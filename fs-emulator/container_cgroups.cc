@@ -99,13 +99,6 @@ std::optional<double> read_quota(const CgroupLevel& level, Version version) {
   return static_cast<double>(*quota) / static_cast<double>(*period);
 }
 
-const CgroupLevel& level_named(const CgroupLevels& levels, std::string_view name) {
-  for (const CgroupLevel& level : levels.levels) {
-    if (level.name == name) return level;
-  }
-  return levels.levels.back();
-}
-
 struct StatField {
   std::string_view v1;
   std::string_view v2;
@@ -219,6 +212,13 @@ Result<CgroupLevels> ContainerCgroups::levels(std::string_view controller,
   return found;
 }
 
+const CgroupLevel& level_named(const CgroupLevels& levels, std::string_view name) {
+  for (const CgroupLevel& level : levels.levels) {
+    if (level.name == name) return level;
+  }
+  return levels.levels.back();
+}
+
 MemoryStat parse_memory_stat(std::string_view text, Version version) {
   MemoryStat stat;
   while (!text.empty()) {
@@ -249,6 +249,7 @@ Result<MemoryUse> read_memory_use(const CgroupLevels& memory) {
       use.swap_usage_bytes = swap.usage_bytes;
     }
   }
+  use.level = chosen->name;
   const bool is_v1 = memory.version == Version::kOne;
   use.usage_bytes =
       read_number(*chosen, is_v1 ? "memory.usage_in_bytes" : "memory.current").value_or(0);

@@ -31,6 +31,9 @@ struct CgroupLevels {
   std::vector<CgroupLevel> levels;
 };
 
+// The level of that name, or the container's own if there is none.
+const CgroupLevel& level_named(const CgroupLevels& levels, std::string_view name);
+
 class ContainerCgroups {
  public:
   explicit ContainerCgroups(CgroupDirectories directories) : directories_(std::move(directories)) {}
@@ -65,6 +68,7 @@ struct MemoryStat {
 };
 
 struct MemoryUse {
+  std::string level;  // whose use is shown
   std::optional<std::uint64_t> limit_bytes;
   std::uint64_t usage_bytes = 0;
   std::optional<std::uint64_t> swap_limit_bytes;

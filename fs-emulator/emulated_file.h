@@ -32,14 +32,25 @@ struct MaskedPath {
 std::span<const EmulatedFile> emulated_files();
 std::span<const MaskedPath> masked_paths();
 
+Result<std::string> read_buddyinfo(const ContainerView& container);
 Result<std::string> read_cpu_list(const ContainerView& container);
+Result<std::string> read_cpu_pressure(const ContainerView& container);
 Result<std::string> read_cpuinfo(const ContainerView& container);
 Result<std::string> read_diskstats(const ContainerView& container);
+Result<std::string> read_interrupts(const ContainerView& container);
+Result<std::string> read_io_pressure(const ContainerView& container);
+Result<std::string> read_irq_pressure(const ContainerView& container);
 Result<std::string> read_loadavg(const ContainerView& container);
 Result<std::string> read_meminfo(const ContainerView& container);
+Result<std::string> read_memory_pressure(const ContainerView& container);
+Result<std::string> read_partitions(const ContainerView& container);
+Result<std::string> read_schedstat(const ContainerView& container);
+Result<std::string> read_slabinfo(const ContainerView& container);
+Result<std::string> read_softirqs(const ContainerView& container);
 Result<std::string> read_stat(const ContainerView& container);
 Result<std::string> read_swaps(const ContainerView& container);
 Result<std::string> read_uptime(const ContainerView& container);
 Result<std::string> read_vmstat(const ContainerView& container);
+Result<std::string> read_zoneinfo(const ContainerView& container);
 
 }  // namespace sysbox::fs

@@ -33,6 +33,10 @@ MemoryFigures memory_figures(std::string_view host_meminfo, const MemoryUse& use
 Result<MemoryFigures> read_memory_figures(const ContainerView& container);
 MemoryFigures read_memory_figures(const ContainerView& container, std::string_view host_meminfo);
 
+// The line of that name in /proc/vmstat and /proc/zoneinfo; 0 for what is not kept per cgroup.
+std::uint64_t vmstat_value(std::string_view name, const MemoryFigures& figures);
+std::uint64_t pages(std::uint64_t kb);
+
 // The number of a line "Name:   123 kB" of meminfo; 0 if it is absent.
 std::uint64_t meminfo_value(std::string_view meminfo, std::string_view name);
 
