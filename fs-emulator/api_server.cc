@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/json_fields.h"
 #include "common/log.h"
 #include "fs-emulator/api_json.h"
 #include "fs-emulator/interface_description.h"
@@ -61,9 +62,36 @@ Result<varlink::Parameters> answer_unregister(ContainerRegistry& registry,
   return varlink::Parameters{};
 }
 
+varlink::Parameters answer_count_calls(const seccomp::NotifyLoop& notify_loop) {
+  nlohmann::json calls = nlohmann::json::array();
+  for (const seccomp::CountedCall& counted : notify_loop.count_calls()) {
+    const auto& [done, failed, left_to_kernel, expired] = counted.counts;
+    calls.push_back({{"container", counted.container},
+                     {"call", counted.call},
+                     {"done", done},
+                     {"failed", failed},
+                     {"native", left_to_kernel},
+                     {"expired", expired}});
+  }
+  return varlink::Parameters{{{"calls", std::move(calls)}}, {}};
+}
+
+Result<varlink::Parameters> answer_set_audit(seccomp::NotifyLoop& notify_loop,
+                                             const varlink::Parameters& call) {
+  std::string name;
+  JsonFields fields(call.json, "");
+  fields.required("level", name);
+  TRY(std::move(fields).finish());
+  const std::optional<seccomp::AuditLevel> level = seccomp::parse_audit_level(name);
+  if (!level) return Error(EINVAL, join("level: '", name, "' is none of off, errors, all"));
+  notify_loop.set_audit(*level);
+  return varlink::Parameters{};
+}
+
 }  // namespace
 
-void add_emulator_interface(varlink::Server& server, ContainerRegistry& registry) {
+void add_emulator_interface(varlink::Server& server, ContainerRegistry& registry,
+                            seccomp::NotifyLoop& notify_loop) {
   const auto method = [](const char* name) { return join(kInterface, ".", name); };
   server.add_interface(kInterface, kInterfaceDescription);
   server.add_method(method("Register"), [&registry](varlink::Parameters call) {
@@ -82,6 +110,13 @@ void add_emulator_interface(varlink::Server& server, ContainerRegistry& registry
                     [&registry](varlink::Parameters) -> Result<varlink::Parameters> {
                       return varlink::Parameters{to_json(registry.list()), {}};
                     });
+  server.add_method(method("CountCalls"),
+                    [&notify_loop](varlink::Parameters) -> Result<varlink::Parameters> {
+                      return answer_count_calls(notify_loop);
+                    });
+  server.add_method(method("SetAudit"), [&notify_loop](varlink::Parameters call) {
+    return answer_set_audit(notify_loop, call);
+  });
 }
 
 }  // namespace sysbox::fs

@@ -8,6 +8,7 @@
 namespace sysbox::fs {
 
 // `registry` must outlive the server.
-void add_emulator_interface(varlink::Server& server, ContainerRegistry& registry);
+void add_emulator_interface(varlink::Server& server, ContainerRegistry& registry,
+                            seccomp::NotifyLoop& notify_loop);
 
 }  // namespace sysbox::fs

@@ -36,6 +36,7 @@ struct Options {
   std::string manager_socket;
   std::string run_dir = "/run/sysbox";
   daemon::LogOptions log;
+  std::string audit = "off";
   bool list_files = false;
 };
 
@@ -52,6 +53,9 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
   app.add_option("--log", options.log.file, "a file for the log; standard error if none is given");
   app.add_option("--log-level", options.log.level, "debug, info, warning or error");
   app.add_option("--log-format", options.log.format, "text, json or journal");
+  app.add_option("--audit", options.audit,
+                 "which trapped system calls get a line in the log: off, errors or all")
+      ->check(CLI::IsMember({"off", "errors", "all"}));
   app.add_flag("--list-files", options.list_files, "print the emulated files and exit");
   try {
     app.parse(argc, argv);
@@ -76,10 +80,10 @@ std::string manager_socket_of(const Options& options) {
 }
 
 Result<void> serve_until_stopped(const Options& options, ContainerRegistry& registry,
-                                 const ManagerLink& link) {
+                                 seccomp::NotifyLoop& notify_loop, const ManagerLink& link) {
   const UniqueFd listener = TRY(daemon::listen_at(options.socket));
   varlink::Server server;
-  add_emulator_interface(server, registry);
+  add_emulator_interface(server, registry, notify_loop);
   Result<void> served;
   std::thread serving([&] { served = server.serve(listener.get()); });
   log::info("sysbox-fs ", SYSBOX_VERSION, " listens at ", options.socket);
@@ -115,13 +119,15 @@ Result<void> run(const Options& options) {
   const std::unique_ptr<FuseLoop> loop = TRY(FuseLoop::start(workers));
   SpareSessions spares(*loop, kSpareSessions);
   seccomp::NotifyLoop notify_loop;
+  notify_loop.set_audit(
+      seccomp::parse_audit_level(options.audit).value_or(seccomp::AuditLevel::kOff));
   ManagerLink link(manager_socket_of(options));
   ContainerRegistry registry(host, *loop, spares, notify_loop, &link);
   TRY(link.start({[&registry](const std::string& owner, DescriptorsByName descriptors) {
                     registry.take_back(owner, std::move(descriptors));
                   },
                   [&registry] { registry.park_all(); }}));
-  Result<void> served = serve_until_stopped(options, registry, link);
+  Result<void> served = serve_until_stopped(options, registry, notify_loop, link);
   link.stop();
   return served;
 }

@@ -29,14 +29,19 @@ class VisitingHandler : public CallHandler {
 
 }  // namespace
 
-std::optional<TrappedCall> find_trapped_call(std::uint32_t architecture, int number) {
+const TrappedSyscall* find_trapped_syscall(std::uint32_t architecture, int number) {
   static const std::vector<ArchitectureCall> known = resolve_trapped_syscalls();
   for (const ArchitectureCall& call : known) {
     if (call.architecture == architecture && call.number == static_cast<std::uint32_t>(number)) {
-      return call.trapped->call;
+      return call.trapped;
     }
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<TrappedCall> find_trapped_call(std::uint32_t architecture, int number) {
+  const TrappedSyscall* const trapped = find_trapped_syscall(architecture, number);
+  return trapped == nullptr ? std::nullopt : std::optional(trapped->call);
 }
 
 MakeHandler make_call_handlers(std::shared_ptr<const HostView> host) {

@@ -11,6 +11,7 @@
 namespace sysbox::seccomp {
 
 // Which row of the table a system call of that architecture (AUDIT_ARCH_*) belongs to.
+const TrappedSyscall* find_trapped_syscall(std::uint32_t architecture, int number);
 std::optional<TrappedCall> find_trapped_call(std::uint32_t architecture, int number);
 
 // The handlers as they run in sysbox-fs. `host` has to outlive the loop.

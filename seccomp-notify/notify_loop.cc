@@ -50,6 +50,8 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
 
   Result<void> add(UniqueFd fd, std::shared_ptr<ContainerActions> actions, std::uint64_t number);
   std::vector<std::pair<std::uint64_t, UniqueFd>> listeners_of(const std::string& id);
+  std::vector<CountedCall> count_calls();
+  void set_audit(AuditLevel level) { audit_.set_level(level); }
   void remove_container(const std::string& id);
   void stop();
 
@@ -58,6 +60,7 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   // What all listeners of one container share.
   struct Tenant {
     std::string id;
+    CallCounters counters;
     int calls_in_work = 0;
     std::vector<std::shared_ptr<Listener>> parked;  // not armed: the tenant is at its limit
   };
@@ -91,7 +94,7 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   std::shared_ptr<Listener> reserve(std::uint64_t key, std::uint32_t events);
   void carry_out(const std::shared_ptr<Listener>& listener, const Notification& call,
                  CallHandler& handler);
-  void answer(CallInWork& work, const Verdict& verdict);
+  void answer(CallInWork& work, const Verdict& verdict, bool is_expired = false);
   void expire_calls();
   void release_locked(const std::shared_ptr<Tenant>& tenant);
   void arm_locked(const std::shared_ptr<Listener>& listener);
@@ -102,6 +105,7 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   std::shared_ptr<NotifyKernel> kernel_;
   MakeHandler make_handler_;
   UniqueFd epoll_, stop_event_, timer_;
+  CallAudit audit_;
 
   std::mutex mutex_;  // never held while a handler runs or a call is received or answered
   std::condition_variable worker_gone_;
@@ -284,8 +288,9 @@ void NotifyLoop::Loop::carry_out(const std::shared_ptr<Listener>& listener,
   release_locked(listener->tenant);
 }
 
-void NotifyLoop::Loop::answer(CallInWork& work, const Verdict& verdict) {
+void NotifyLoop::Loop::answer(CallInWork& work, const Verdict& verdict, bool is_expired) {
   if (work.answered.exchange(true)) return;
+  audit_.record(work.listener->tenant->counters, work.call, verdict, is_expired);
   const Result<void> answered = kernel_->answer(work.listener->fd.get(), work.call.id, verdict);
   // ENOENT: the caller was killed meanwhile.
   if (!answered.ok() && answered.error().code() != ENOENT) {
@@ -319,7 +324,7 @@ void NotifyLoop::Loop::expire_calls() {
     const log::ContainerScope scope(work->listener->tenant->id);
     log::warning("trapped system call ", work->call.number, " of thread ", work->call.tid_on_host,
                  " is not done after ", limits_.call_timeout.count(), " ms, failing it with EIO");
-    answer(*work, FailWith{EIO});
+    answer(*work, FailWith{EIO}, true);
   }
 }
 
@@ -405,6 +410,18 @@ std::vector<std::pair<std::uint64_t, UniqueFd>> NotifyLoop::Loop::listeners_of(
   return found;
 }
 
+std::vector<CountedCall> NotifyLoop::Loop::count_calls() {
+  const std::lock_guard lock(mutex_);
+  std::vector<CountedCall> counted;
+  for (const auto& [id, weak] : tenants_) {
+    const std::shared_ptr<Tenant> tenant = weak.lock();
+    if (!tenant) continue;
+    const std::vector<CountedCall> calls = tenant->counters.read(id);
+    counted.insert(counted.end(), calls.begin(), calls.end());
+  }
+  return counted;
+}
+
 void NotifyLoop::Loop::remove_container(const std::string& id) {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<Listener>> leaving;
@@ -447,6 +464,10 @@ std::vector<std::pair<std::uint64_t, UniqueFd>> NotifyLoop::listeners_of(
     const std::string& id) const {
   return loop_->listeners_of(id);
 }
+
+std::vector<CountedCall> NotifyLoop::count_calls() const { return loop_->count_calls(); }
+
+void NotifyLoop::set_audit(AuditLevel level) { loop_->set_audit(level); }
 
 void NotifyLoop::remove_container(const std::string& id) { loop_->remove_container(id); }
 

@@ -11,6 +11,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "seccomp-notify/call_audit.h"
 #include "seccomp-notify/container_actions.h"
 #include "seccomp-notify/notify_kernel.h"
 
@@ -52,6 +53,9 @@ class NotifyLoop {
                    std::uint64_t number = 0);
   // Copies of the container's listeners that have not ended, each with its number.
   std::vector<std::pair<std::uint64_t, UniqueFd>> listeners_of(const std::string& id) const;
+  // How often each container called what, since its first listener came.
+  std::vector<CountedCall> count_calls() const;
+  void set_audit(AuditLevel level);
   // Stops serving the container's listeners and closes them.
   void remove_container(const std::string& id);
 

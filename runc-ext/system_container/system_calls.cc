@@ -20,9 +20,11 @@ constexpr std::array kCalls = {
         "a procfs or sysfs gets the emulated files, binds over them work, and they go with "
         "one umount; everything else is the kernel's: tmpfs, overlay, FUSE, cgroups, binds "
         "yes; disks and network file systems EPERM"},
-    DecidedCalls{"fsconfig fsmount fsopen fspick listmount mount_setattr move_mount open_tree "
-                 "open_tree_attr statmount",
-                 kNative, kAllowed, "the kernel's own"},
+    DecidedCalls{"fsmount fsopen", kEmulated, kAllowed,
+                 "the same for a procfs or sysfs by these calls; everything else is the kernel's"},
+    DecidedCalls{"mount_setattr open_tree open_tree_attr", kNative, kAllowed, "the kernel's own"},
+    DecidedCalls{"fsconfig fspick listmount move_mount statmount", kNative, kAllowed,
+                 "the kernel's own"},
     DecidedCalls{"chroot pivot_root", kNative, kAllowed, "work"},
     // Devices.
     DecidedCalls{"mknod mknodat", kEmulated, kAllowed,

@@ -26,7 +26,7 @@ class Server {
  public:
   explicit Server(const std::string& socket)
       : listener_(daemon::listen_at(socket).value()), thread_([this] {
-          add_emulator_interface(server_, parts_.registry());
+          add_emulator_interface(server_, parts_.registry(), parts_.notify_loop());
           EXPECT_TRUE(server_.serve(listener_.get()).ok());
         }) {}
   ~Server() {
@@ -117,6 +117,21 @@ TEST_F(EmulatorApi, ManyClientsAtOnceGetAContainerEach) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(registered, 16);
   EXPECT_EQ(Client(socket_).list().value().size(), 16U);
+}
+
+TEST_F(EmulatorApi, CountsTrappedCallsAndSetsTheAudit) {
+  const Server server(socket_);
+  MessageSocket socket = MessageSocket::connect(socket_, after(1s)).value();
+  const auto ask = [&socket](const char* method, const nlohmann::json& parameters) {
+    return varlink::call(socket, join(kInterface, ".", method), parameters, {}, after(1s));
+  };
+  const Result<varlink::Parameters> counted = ask("CountCalls", nlohmann::json::object());
+  ASSERT_TRUE(counted.ok()) << counted.error().message();
+  EXPECT_EQ(counted.value().json, nlohmann::json({{"calls", nlohmann::json::array()}}));
+  EXPECT_TRUE(ask("SetAudit", {{"level", "errors"}}).ok());
+  const Result<varlink::Parameters> refused = ask("SetAudit", {{"level", "some"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message(), HasSubstr("'some' is none of off, errors, all"));
 }
 
 TEST_F(EmulatorApi, IsDescribed) {

@@ -34,6 +34,7 @@ class DaemonParts {
 
   ContainerRegistry& registry() { return registry_; }
   FuseLoop& loop() { return *loop_; }
+  seccomp::NotifyLoop& notify_loop() { return notify_loop_; }
 
  private:
   HostFiles host_;

@@ -324,7 +324,7 @@ TEST(Fsmount, LeavesNoDescriptorInTheDaemon) {
   mount_often();  // makes what is kept
   const int before = count();
   mount_often();
-  EXPECT_EQ(count(), before);
+  EXPECT_LE(count(), before);  // loops of earlier tests may still have been ending
 }
 
 }  // namespace

@@ -100,6 +100,22 @@ TEST_F(NotifyLoopWithFakeKernel, AnswersEachCallWithItsVerdict) {
   for (std::uint64_t id = 1; id <= 50; ++id) expect_success(id);
 }
 
+TEST_F(NotifyLoopWithFakeKernel, CountsCallsByContainer) {
+  start({.call_timeout = 50ms});
+  const auto first = listen("a");
+  const auto second = listen("b");
+  kernel_->trap(first, kHanging);
+  ASSERT_TRUE(kernel_->wait_for_answer(kHanging));
+  for (std::uint64_t id = 1; id <= 5; ++id) kernel_->trap(second, id);
+  for (std::uint64_t id = 1; id <= 5; ++id) expect_success(id);
+  const std::vector<seccomp::CountedCall> counted = loop_->count_calls();
+  ASSERT_EQ(counted.size(), 2U);
+  EXPECT_EQ(counted[0].container, "a");
+  EXPECT_EQ(counted[0].counts, (std::array<std::uint64_t, 4>{0, 0, 0, 1}));
+  EXPECT_EQ(counted[1].container, "b");
+  EXPECT_EQ(counted[1].counts, (std::array<std::uint64_t, 4>{5, 0, 0, 0}));
+}
+
 TEST_F(NotifyLoopWithFakeKernel, GoesOnWhileACallHangs) {
   start();
   const auto listener = listen("a");
