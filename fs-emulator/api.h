@@ -25,6 +25,7 @@ struct RegisterRequest {
   IdMap uid_map;  // root inside owns the emulated files
   IdMap gid_map;
   CgroupDirectories cgroups;
+  bool shows_hardware = false;  // it has devices of the host and sees them in /sys
 };
 
 // One emulated node, to be bound over `target` of the container's procfs or sysfs.

@@ -84,7 +84,8 @@ nlohmann::json to_json(const RegisterRequest& request) {
   return {{"id", request.id},
           {"uid_map", map_json(request.uid_map)},
           {"gid_map", map_json(request.gid_map)},
-          {"cgroups", request.cgroups}};
+          {"cgroups", request.cgroups},
+          {"shows_hardware", request.shows_hardware}};
 }
 
 nlohmann::json to_json(const std::vector<Piece>& pieces) {
@@ -118,6 +119,7 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   fields.optional_array("uid_map", request.uid_map.entries, parse_map_entry);
   fields.optional_array("gid_map", request.gid_map.entries, parse_map_entry);
   fields.optional("cgroups", cgroups);
+  fields.optional("shows_hardware", request.shows_hardware);
   TRY(std::move(fields).finish());
   TRY(check_id(request.id));
   TRY(check_map("uid_map", request.uid_map));

@@ -19,6 +19,7 @@ struct ContainerIdentity {
   IdMap uid_map;
   IdMap gid_map;
   CgroupDirectories cgroups;
+  bool shows_hardware = false;
 };
 
 // The container's emulated files as a mount: what is bound over a procfs or sysfs of it.

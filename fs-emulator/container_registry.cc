@@ -8,6 +8,7 @@
 #include "fs-emulator/emulated_mounts.h"
 #include "fs-emulator/mount_locksmith.h"
 #include "fs-emulator/system_information.h"
+#include "fs-emulator/uts_name.h"
 
 namespace sysbox::fs {
 namespace {
@@ -46,8 +47,8 @@ ContainerRegistry::~ContainerRegistry() {
 std::shared_ptr<ContainerRegistry::Container> ContainerRegistry::bare_container(
     const RegisterRequest& request) const {
   auto container = std::make_shared<Container>();
-  container->identity = std::make_shared<const ContainerIdentity>(
-      ContainerIdentity{request.id, request.uid_map, request.gid_map, request.cgroups});
+  container->identity = std::make_shared<const ContainerIdentity>(ContainerIdentity{
+      request.id, request.uid_map, request.gid_map, request.cgroups, request.shows_hardware});
   container->state = std::make_shared<ContainerState>(
       host_, defaults_, request.cgroups, host_root(request.uid_map), host_root(request.gid_map));
   return container;
@@ -63,10 +64,10 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::make_co
   TRY(sys::unshare(CLONE_FS));
   const MountLocksmith* locksmith = TRY(MountLocksmith::instance());
   auto [kept, given] = TRY(locksmith->two_of(container->session->take_mount()));
-  reply.pieces = all_pieces();
+  reply.pieces = pieces_of_container(host_, request.shows_hardware);
   reply.tree = std::move(given);
   container->tree =
-      std::make_shared<const EmulatedTree>(EmulatedTree{all_pieces(), std::move(kept)});
+      std::make_shared<const EmulatedTree>(EmulatedTree{reply.pieces, std::move(kept)});
   return container;
 }
 
@@ -103,6 +104,7 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
   const Result<std::string> cgroups = host_.proc.read_file(join(init.pid, "/cgroup"));
   // Missing in a kernel without time namespaces.
   const Result<std::string> offsets = host_.proc.read_file(join(init.pid, "/timens_offsets"));
+  const ino_t user_namespace = user_namespace_of(host_.proc, init.pid);
   if (has_ended(init.pidfd.get())) return errno_error(ESRCH, "init of container '", id, "'");
   std::shared_ptr<Container> container;
   {
@@ -114,6 +116,7 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
       const Result<CgroupMembership> membership = parse_cgroup_membership(cgroups.value());
       if (membership.ok()) container->state->cgroups.learn_own_paths(membership.value());
     }
+    container->state->user_namespace = user_namespace;
     container->state->start_boot_ns = read_clock().boot_ns;
     container->state->boottime_offset_ns =
         offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;

@@ -11,6 +11,7 @@
 #include "fs-emulator/container_registry.h"
 #include "fs-emulator/emulated_mounts.h"
 #include "fs-emulator/kept_state.h"
+#include "fs-emulator/uts_name.h"
 
 namespace sysbox::fs {
 namespace {
@@ -42,7 +43,8 @@ Result<void> ContainerRegistry::begin_to_keep(Container& container,
                                               const std::string& init_cgroups) const {
   ContainerRecord record;
   const ContainerIdentity& identity = *container.identity;
-  record.request = {identity.id, identity.uid_map, identity.gid_map, identity.cgroups};
+  record.request = {identity.id, identity.uid_map, identity.gid_map, identity.cgroups,
+                    identity.shows_hardware};
   record.greeting = container.session->greeting();
   record.file_numbers = NodeList::instance().numbers();
   record.start_boot_ns = container.state->start_boot_ns;
@@ -134,6 +136,7 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
   ContainerState& state = *container->state;
   state.start_boot_ns = record.start_boot_ns;
   state.boottime_offset_ns = record.boottime_offset_ns;
+  state.user_namespace = user_namespace_of(host_.proc, record.init_pid);
   const Result<CgroupMembership> membership = parse_cgroup_membership(record.init_cgroups);
   if (membership.ok()) state.cgroups.learn_own_paths(membership.value());
   const std::string settings = TRY(memory->text(KeptState::Part::kSettings));
@@ -144,8 +147,8 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
   UniqueFd init = TRY(take(descriptors, kInitName));
   container->init = {record.init_pid, std::move(init)};
   UniqueFd mount = TRY(take(descriptors, kMountName));
-  container->tree =
-      std::make_shared<const EmulatedTree>(EmulatedTree{all_pieces(), std::move(mount)});
+  container->tree = std::make_shared<const EmulatedTree>(
+      EmulatedTree{pieces_of_container(host_, record.request.shows_hardware), std::move(mount)});
   UniqueFd device = TRY(take(descriptors, mgr::kFuseName));
   container->session = TRY(FuseSession::take_over(std::move(device), record.greeting));
   container->session->tree().assign(container->state);

@@ -21,11 +21,9 @@ struct EmulatedFile {
   std::string_view shows;  // for the documentation
 };
 
-// A file or directory of the host that has no business in a container: an empty one lies over it.
+// A directory of the host that has no business in a container: an empty one lies over it.
 struct MaskedPath {
-  enum class Kind { kFile, kDirectory };
   std::string_view path;
-  Kind kind;
   std::string_view because;
 };
 

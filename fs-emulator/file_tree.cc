@@ -2,6 +2,7 @@
 
 #include "fs-emulator/container_record.h"
 #include "fs-emulator/emulated_file.h"
+#include "fs-emulator/uts_name.h"
 
 namespace sysbox::fs {
 namespace {
@@ -13,6 +14,10 @@ constexpr std::uint64_t kSysfsFileSize = 4096;  // what sysfs says of every attr
 // itself forgets the attributes of what is written. One of a pair changes when the other is.
 bool has_lasting_size(const Node& node) {
   return node.kind == NodeKind::kSysctl && sysctls()[node.table_row].zeroes.empty();
+}
+
+UtsName uts_name_of(const Node& node) {
+  return node.path.ends_with("/hostname") ? UtsName::kHost : UtsName::kDomain;
 }
 
 }  // namespace
@@ -49,7 +54,7 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
   if (!state) return out;  // a spare: owner and size are not known, the kernel has to ask again
   out.stat.st_uid = state->owner_uid;
   out.stat.st_gid = state->owner_gid;
-  if (node.kind == NodeKind::kEmptyFile || node.kind == NodeKind::kEmptyDirectory) {
+  if (node.kind == NodeKind::kEmptyDirectory) {
     out.valid_seconds = kForever;
     return out;
   }
@@ -71,6 +76,9 @@ Result<SharedText> FileTree::text_for(const Node& node, fuse_ino_t inode, int pi
   if (node.kind == NodeKind::kLive) return live_text(*state, node, inode, pid);
   std::string text;
   if (node.kind == NodeKind::kSysctl) text = state->sysctls.value(node.table_row);
+  if (node.kind == NodeKind::kUtsName) {
+    text = TRY(read_uts_name(state->host.proc, uts_name_of(node), pid));
+  }
   return SharedText(std::make_shared<const std::string>(std::move(text)));
 }
 
@@ -103,17 +111,24 @@ Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::
 }
 
 Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
-                             std::uint64_t offset, bool is_append) {
+                             std::uint64_t offset, bool is_append, int pid) {
   const Node& node = *TRY(file_of(inode));
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return errno_error(ESTALE, node.path);
-  if (node.kind != NodeKind::kSysctl) return errno_error(EACCES, node.path);
+  if (node.kind != NodeKind::kSysctl && node.kind != NodeKind::kUtsName) {
+    return errno_error(EACCES, node.path);
+  }
   // procfs knows no appending: the file's position is what counts, and that is 0 after open.
   // Elsewhere a write is taken and has no effect (kernel.sysctl_writes_strict = 1).
   if (offset != 0 && !is_append) return {};
-  TRY(state->sysctls.write(node.table_row, bytes));
-  state->keeper.keep(KeptState::Part::kSettings,
-                     [&state] { return settings_text(state->sysctls.save()); });
+  if (node.kind == NodeKind::kUtsName) {
+    TRY(write_uts_name(state->host.proc, uts_name_of(node), pid, state->user_namespace.load(),
+                       bytes));
+  } else {
+    TRY(state->sysctls.write(node.table_row, bytes));
+    state->keeper.keep(KeptState::Part::kSettings,
+                       [&state] { return settings_text(state->sysctls.save()); });
+  }
   open_files_.mark_stale(handle);
   return {};
 }

@@ -47,6 +47,7 @@ struct ContainerState {
   SysctlStore sysctls;
   std::atomic<std::uint64_t> start_boot_ns{read_clock().boot_ns};
   std::atomic<std::int64_t> boottime_offset_ns{0};  // of its own time namespace
+  std::atomic<ino_t> user_namespace{0};  // its inode number; known once the container is started
   StateKeeper keeper;
 };
 
@@ -77,7 +78,7 @@ class FileTree {
                            std::uint64_t offset, int pid);
   // `is_append`: the file was opened with O_APPEND.
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
-                     std::uint64_t offset, bool is_append);
+                     std::uint64_t offset, bool is_append, int pid);
 
   // FUSE_CAP_* bits: what is asked for is what is said here, if that is not 0.
   std::atomic<std::uint32_t> capabilities{0};

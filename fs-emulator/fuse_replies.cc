@@ -104,9 +104,9 @@ void on_read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offse
 
 void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size_t size,
               off_t offset, struct fuse_file_info* file) noexcept {
-  const Result<void> written =
-      tree_of(request).write(inode, file->fh, std::string_view(bytes, size),
-                             static_cast<std::uint64_t>(offset), (file->flags & O_APPEND) != 0);
+  const Result<void> written = tree_of(request).write(
+      inode, file->fh, std::string_view(bytes, size), static_cast<std::uint64_t>(offset),
+      (file->flags & O_APPEND) != 0, fuse_req_ctx(request)->pid);
   if (!written.ok()) return reply_error(request, written.error());
   fuse_reply_write(request, size);
 }

@@ -6,6 +6,7 @@
 
 #include "common/result.h"
 #include "fs-emulator/emulated_file.h"
+#include "fs-emulator/host_hardware.h"
 #include "fs-emulator/sysctl.h"
 
 namespace sysbox::fs {
@@ -18,7 +19,9 @@ std::string octal(mode_t mode) {
 }
 
 std::string accepted_values(const Sysctl& sysctl) {
-  if (sysctl.policy == SysctlPolicy::FixedValue) return "read-only";
+  if ((sysctl.mode & 0222U) == 0) return "read-only";
+  if (sysctl.policy == SysctlPolicy::UtsName) return "what sethostname(2) and setdomainname(2) do";
+  if (sysctl.format == SysctlFormat::kChoice) return "one of its words";
   if (sysctl.format == SysctlFormat::kText) return join("text of at most ", sysctl.max, " bytes");
   const bool any_int = sysctl.min == std::numeric_limits<std::int32_t>::min() &&
                        sysctl.max == std::numeric_limits<std::int32_t>::max();
@@ -31,10 +34,17 @@ std::string accepted_values(const Sysctl& sysctl) {
 
 std::string initial_value(const Sysctl& sysctl) {
   if (sysctl.policy == SysctlPolicy::Trigger) return "";
+  if (sysctl.policy == SysctlPolicy::UtsName) return "the container's";
+  if (sysctl.policy == SysctlPolicy::UuidPerContainer) return "a new UUID at each start";
   if (sysctl.initial == kHostValue) return "the host's";
   std::string value;
-  for (const char c : sysctl.initial) value += c == '\t' ? ' ' : c;
+  for (const char c : sysctl.initial) value += c == '\t' || c == '\n' ? ' ' : c;
   return value;
+}
+
+std::string covered_part(const HardwarePlace& place) {
+  if (place.covers == HardwarePlace::Covers::kItself) return "itself";
+  return join("each directory in it but ", place.keeps);
 }
 
 }  // namespace
@@ -62,11 +72,17 @@ std::string list_files_as_markdown() {
     out += join("| ", sysctl.path, " | ", octal(sysctl.mode), " | ", accepted_values(sysctl), " | ",
                 initial_value(sysctl), " |\n");
   }
-  out += "\n## Covered by nothing\n\n| path | is then | because |\n|---|---|---|\n";
+  out += "\n## Covered by an empty directory\n\n| path | because |\n|---|---|\n";
   for (const MaskedPath& mask : masked_paths()) {
-    const bool is_file = mask.kind == MaskedPath::Kind::kFile;
-    out += join("| ", mask.path, " | ", is_file ? "an empty file" : "an empty directory", " | ",
-                mask.because, " |\n");
+    out += join("| ", mask.path, " | ", mask.because, " |\n");
+  }
+  out +=
+      "\n## Covered unless the container has devices of the host\n\n"
+      "These are looked up on each machine. `io.sysbox.hardware` (see switches.md) decides\n"
+      "otherwise.\n\n"
+      "| path | covers | because |\n|---|---|---|\n";
+  for (const HardwarePlace& place : hardware_places()) {
+    out += join("| ", place.path, " | ", covered_part(place), " | ", place.because, " |\n");
   }
   return out;
 }

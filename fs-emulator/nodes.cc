@@ -3,10 +3,15 @@
 #include <algorithm>
 
 #include "fs-emulator/emulated_file.h"
+#include "fs-emulator/host_hardware.h"
+#include "fs-emulator/namespaced_settings.h"
 #include "fs-emulator/sysctl.h"
 
 namespace sysbox::fs {
 namespace {
+
+// Lies over every directory that host_hardware.h finds.
+constexpr const char* kEmptyDirectory = "empty-directory";
 
 std::string node_name(std::string_view path) {
   std::string name(path.substr(1));
@@ -18,21 +23,26 @@ std::vector<Node> make_nodes() {
   std::vector<Node> nodes;
   for (std::size_t row = 0; row < sysctls().size(); ++row) {
     const Sysctl& sysctl = sysctls()[row];
-    nodes.push_back(
-        {node_name(sysctl.path), sysctl.path, NodeKind::kSysctl, S_IFREG | sysctl.mode, row});
+    const NodeKind kind =
+        sysctl.policy == SysctlPolicy::UtsName ? NodeKind::kUtsName : NodeKind::kSysctl;
+    nodes.push_back({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
   }
   for (std::size_t row = 0; row < masked_paths().size(); ++row) {
     const MaskedPath& mask = masked_paths()[row];
-    const bool is_file = mask.kind == MaskedPath::Kind::kFile;
-    nodes.push_back({node_name(mask.path), mask.path,
-                     is_file ? NodeKind::kEmptyFile : NodeKind::kEmptyDirectory,
-                     is_file ? S_IFREG | 0444U : S_IFDIR | 0555U, row});
+    nodes.push_back(
+        {node_name(mask.path), mask.path, NodeKind::kEmptyDirectory, S_IFDIR | 0555U, row});
   }
   for (std::size_t row = 0; row < emulated_files().size(); ++row) {
     const EmulatedFile& file = emulated_files()[row];
     nodes.push_back({node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
   }
+  nodes.push_back({kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
   return nodes;
+}
+
+Piece piece_over(std::string_view path, std::string source) {
+  const bool is_proc = path.starts_with("/proc/");
+  return {is_proc ? "proc" : "sysfs", std::string(path.substr(is_proc ? 6 : 5)), std::move(source)};
 }
 
 }  // namespace
@@ -72,12 +82,20 @@ const std::vector<Piece>& all_pieces() {
   static const std::vector<Piece> pieces = [] {
     std::vector<Piece> all;
     for (const Node& node : NodeList::instance().nodes()) {
-      const bool is_proc = node.path.starts_with("/proc/");
-      all.push_back(
-          {is_proc ? "proc" : "sysfs", std::string(node.path.substr(is_proc ? 6 : 5)), node.name});
+      if (node.path.empty() || is_namespaced_by_kernel(node.path)) continue;
+      all.push_back(piece_over(node.path, node.name));
     }
     return all;
   }();
+  return pieces;
+}
+
+std::vector<Piece> pieces_of_container(const HostFiles& host, bool shows_hardware) {
+  std::vector<Piece> pieces = all_pieces();
+  if (shows_hardware) return pieces;
+  for (const std::string& path : hardware_directories(host)) {
+    pieces.push_back(piece_over(path, kEmptyDirectory));
+  }
   return pieces;
 }
 

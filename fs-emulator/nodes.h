@@ -14,10 +14,11 @@
 #include <vector>
 
 #include "fs-emulator/api.h"
+#include "fs-emulator/container_view.h"
 
 namespace sysbox::fs {
 
-enum class NodeKind : std::uint8_t { kLive, kSysctl, kEmptyFile, kEmptyDirectory };
+enum class NodeKind : std::uint8_t { kLive, kSysctl, kUtsName, kEmptyDirectory };
 
 struct Node {
   std::string name;       // "proc:sys:kernel:panic": the tree is flat
@@ -46,7 +47,10 @@ class NodeList {
   std::unordered_map<std::string_view, fuse_ino_t> by_name_;
 };
 
-// All nodes as pieces, none below another.
+// The nodes of the tables as pieces, none below another.
 const std::vector<Piece>& all_pieces();
+
+// What is bound over a container's procfs and sysfs. `shows_hardware`: it has devices of the host.
+std::vector<Piece> pieces_of_container(const HostFiles& host, bool shows_hardware);
 
 }  // namespace sysbox::fs

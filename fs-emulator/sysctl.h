@@ -21,13 +21,17 @@ enum class SysctlFormat : std::uint8_t {
   kUnsigned,      // proc_douintvec_minmax: a minus is EINVAL
   kUnsignedLong,  // proc_doulongvec_minmax: a negative number is skipped without an error
   kPipeSize,      // proc_dopipe_max_size: rounded up to a power of two
+  kChoice,        // sysfs: all words, the chosen one in brackets
   kText,          // proc_dostring: up to the first newline, cut to the longest that fits
 };
 
+// Files that are no settings stand in the table too, if all that they show is one fixed text.
 enum class SysctlPolicy : std::uint8_t {
   StoredPerContainer,
-  FixedValue,  // read-only
-  Trigger,     // write-only: accepted, and nothing happens
+  FixedValue,        // read-only
+  UuidPerContainer,  // read-only, another one at each start of a container
+  UtsName,           // the kernel's own, in the UTS namespace of whoever reads or writes
+  Trigger,           // write-only: accepted, and nothing happens
 };
 
 inline constexpr std::string_view kHostValue;  // what the host's own file says when we start

@@ -104,6 +104,7 @@ Result<std::int64_t> as_value(const Sysctl& sysctl, const Number& number) {
       return as_unsigned_long(sysctl, number);
     case SysctlFormat::kPipeSize:
       return as_pipe_size(number);
+    case SysctlFormat::kChoice:
     case SysctlFormat::kText:
       break;
   }
@@ -137,11 +138,28 @@ std::string parse_text_write(const Sysctl& sysctl, std::string_view written) {
   return join(line.substr(0, static_cast<std::size_t>(sysctl.max)), "\n");
 }
 
+// As sysfs_streq(): the word as it is, with or without a newline.
+Result<std::string> parse_choice_write(std::string_view current, std::string_view written) {
+  if (written.ends_with('\n')) written.remove_suffix(1);
+  std::string line;
+  bool is_known = false;
+  for (const std::string& field : fields_of(current)) {
+    const bool was_chosen = field.starts_with('[') && field.ends_with(']');
+    const std::string word = was_chosen ? field.substr(1, field.size() - 2) : field;
+    if (!line.empty()) line += ' ';
+    line += word == written ? join("[", word, "]") : word;
+    is_known |= word == written;
+  }
+  if (!is_known) return invalid();
+  return line + "\n";
+}
+
 }  // namespace
 
 Result<std::string> parse_sysctl_write(const Sysctl& sysctl, std::string_view current,
                                        std::string_view written) {
   if (sysctl.format == SysctlFormat::kText) return parse_text_write(sysctl, written);
+  if (sysctl.format == SysctlFormat::kChoice) return parse_choice_write(current, written);
   written = written.substr(0, kMaxWriteBytes);
   std::vector<std::string> values = fields_of(current);
   values.resize(sysctl.count, "0");

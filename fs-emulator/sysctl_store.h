@@ -33,7 +33,7 @@ struct SavedSysctl {
 // An index is that of the row in sysctls().
 class SysctlStore {
  public:
-  explicit SysctlStore(const SysctlDefaults& defaults) : defaults_(defaults) {}
+  explicit SysctlStore(const SysctlDefaults& defaults);
 
   std::string value(std::size_t index) const;
   Result<void> write(std::size_t index, std::string_view written);
@@ -41,7 +41,7 @@ class SysctlStore {
   // What differs from the defaults, sorted by path.
   std::vector<SavedSysctl> save() const;
   // Takes the place of all that was written. Left out is what this version does not know or what
-  // no write could have made: the defaults stand for it.
+  // could not have come about: the defaults stand for it.
   void load(const std::vector<SavedSysctl>& saved);
 
  private:

@@ -154,6 +154,7 @@ class Creation {
     plan_.initial_files = std::move(conversion.initial_files);
     plan_.shares_mounts = conversion.shares_mounts;
     TRY(apply_switches(conversion.switches));
+    shows_hardware_ = conversion.shows_hardware;
     plan_.joined = TRY(open_joined_namespaces(spec.linux_part));
     plan_.overlay = TRY(find_overlay(spec.root_path));
     plan_.id = options_.id;
@@ -270,6 +271,7 @@ class Creation {
     request.id = options_.id;
     request.uid_map = record_.uid_map;
     request.gid_map = record_.gid_map;
+    request.shows_hardware = shows_hardware_;
     for (const CgroupHierarchy& hierarchy : plan_.cgroup_host.hierarchies) {
       const auto directory = record_.cgroup.directories.find(hierarchy.name);
       if (directory == record_.cgroup.directories.end()) continue;
@@ -382,6 +384,7 @@ class Creation {
   UniqueFd init_pidfd_;
   Handover handover_;
   bool wants_volumes_ = true;
+  bool shows_hardware_ = false;
   bool relaxed_read_only_ = false;
   int oom_score_floor_ = 0;
   bool finished_ = false;

@@ -73,6 +73,9 @@ Result<Conversion> convert_to_system_container(OciSpec& spec, const RootDir& roo
   resolve_destinations(spec.mounts, rootfs);
   keep_owners(spec.mounts, switches.unshifted);
   confine_devices(spec);
+  conversion.shows_hardware = switches.hardware == Choice::kAuto
+                                  ? has_hardware(spec.linux_part)
+                                  : switches.hardware == Choice::kYes;
   if (switches.system_container) {
     TRY(make_machine(spec, conversion, rootfs));
   } else {

@@ -22,6 +22,7 @@ struct Conversion {
   Switches switches;
   std::vector<InitialFile> initial_files;
   bool shares_mounts = false;  // see BirthPlan
+  bool shows_hardware = false;  // of the host, in /sys and /proc
 };
 
 // Checks and completes the spec, in place, as its switches say; `rootfs` tells whether the program

@@ -101,4 +101,19 @@ void confine_devices(OciSpec& spec) {
   }
 }
 
+bool has_hardware(const OciLinux& linux_part) {
+  // Memory (null, zero …), terminals, /dev/tty and consoles, misc (fuse, tun, kvm, loop-control);
+  // loop devices and the terminals of devpts.
+  constexpr std::array kVirtualCharacterMajors = {1U, 5U, 10U, 136U};
+  constexpr unsigned kLoopMajor = 7;
+  return std::any_of(
+      linux_part.devices.begin(), linux_part.devices.end(), [&](const OciDevice& device) {
+        const unsigned number = major(device.device);
+        if (device.type == 'b') return number != kLoopMajor;
+        if (device.type == 'p') return false;
+        return std::find(kVirtualCharacterMajors.begin(), kVirtualCharacterMajors.end(), number) ==
+               kVirtualCharacterMajors.end();
+      });
+}
+
 }  // namespace sysbox::runc

@@ -41,6 +41,8 @@ void complete_mounts(std::vector<OciMount>& mounts, const Machine& machine);
 void guard_machine_places(std::vector<OciMount>& mounts);
 void keep_owners(std::vector<OciMount>& mounts, const std::vector<std::string>& destinations);
 void confine_devices(OciSpec& spec);
+// True if there is a device that a machine without hardware of its own would not have.
+bool has_hardware(const OciLinux& linux_part);
 void unmask_paths(OciLinux& linux_part, Init init);
 Result<void> widen_seccomp_profile(OciLinux& linux_part);
 

@@ -110,6 +110,10 @@ constexpr std::array kSwitches = {
            "/sys/fs/cgroup on a host with cgroup v1 and v2: `host` shows all hierarchies as the "
            "host has them, `v2` the v2 hierarchy alone; `auto`: `v2` if the program is systemd "
            "258 or newer, which knows no other"},
+    Switch{"hardware", nullptr, kAutoOrBoth, "auto", take_choice<&Switches::hardware>,
+           "whether /sys and /proc show the host's cards, disks and their serial numbers; `auto`: "
+           "if the container has a device of the host (`--device`) other than those that every "
+           "machine has"},
     Switch{"honor-capabilities", "HONOR_CAPS", kAutoOrBoth, "auto",
            take_choice<&Switches::honor_capabilities>,
            "`true`: capabilities as the engine asks for them; `false`: all for root; `auto`: all "

@@ -24,6 +24,7 @@ struct Switches {
   Choice honor_capabilities = Choice::kAuto;
   bool relaxed_read_only = false;
   bool kernel_files = true;
+  Choice hardware = Choice::kAuto;
   Choice systemd = Choice::kAuto;
   CgroupTree cgroup = CgroupTree::kAuto;
   int oom_score_floor = -999;

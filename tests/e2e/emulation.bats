@@ -113,6 +113,97 @@ meminfo() { # CONTAINER FIELD: in kB
   assert_failed "Invalid argument"
 }
 
+@test "the host name: hostname(1), the file and a write to it agree, in each UTS namespace" {
+  local host
+  host=$(cat /proc/sys/kernel/hostname)
+  run inside limited sh -ec 'hostname by-call; cat /proc/sys/kernel/hostname
+    echo by-file >/proc/sys/kernel/hostname; hostname; cat /proc/sys/kernel/hostname
+    echo my.domain >/proc/sys/kernel/domainname; cat /proc/sys/kernel/domainname
+    unshare --uts sh -c "echo nested >/proc/sys/kernel/hostname; hostname"; hostname'
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n' by-call by-file by-file my.domain nested by-file)"
+  assert_equal "$(cat /proc/sys/kernel/hostname)" "$host" "the host's name"
+  run inside limited unshare --user --map-root-user --uts sh -c 'hostname deep; cat /proc/sys/kernel/hostname'
+  assert_equal "$output" deep
+}
+
+@test "the host name: that of a UTS namespace which belongs to the host cannot be changed" {
+  local holder
+  unshare --uts sh -c 'hostname of-the-host; exec sleep 60' 3>&- &
+  holder=$!
+  named() { [ "$(nsenter --uts --target "$holder" hostname)" = of-the-host ]; }
+  wait_for 5 named
+  start_idle shared '.linux.namespaces |= map(if .type == "uts" then .path = "/proc/'"$holder"'/ns/uts" else . end)
+    | del(.hostname)'
+  assert_equal "$(inside shared cat /proc/sys/kernel/hostname)" of-the-host
+  run inside shared sh -c 'echo taken-over >/proc/sys/kernel/hostname'
+  assert_failed "not permitted"
+  assert_equal "$(nsenter --uts --target "$holder" hostname)" of-the-host
+  remove_container shared
+  kill "$holder"
+}
+
+@test "the boot id is the container's: the same in it, another one after a restart" {
+  local id
+  id=$(inside limited cat /proc/sys/kernel/random/boot_id)
+  assert_matches "$id" '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  assert_equal "$(inside limited cat /proc/sys/kernel/random/boot_id)" "$id"
+  [ "$id" != "$(cat /proc/sys/kernel/random/boot_id)" ]
+  [ "$id" != "$(inside other cat /proc/sys/kernel/random/boot_id)" ]
+  [ "$(inside limited cat /proc/sys/kernel/random/uuid)" != "$(inside limited cat /proc/sys/kernel/random/uuid)" ]
+  start_idle again
+  inside again sh -c 'echo 9 >/proc/sys/kernel/panic'
+  id=$(inside again cat /proc/sys/kernel/random/boot_id)
+  remove_container again
+  start_idle again
+  [ "$id" != "$(inside again cat /proc/sys/kernel/random/boot_id)" ]
+  assert_equal "$(inside again cat /proc/sys/kernel/panic)" 0 "a setting after the restart"
+  remove_container again
+}
+
+@test "settings of the specification reach the container, and the kernel where they are its" {
+  run run_once '.linux.sysctl = {"kernel.panic": "11", "vm.swappiness": "7", "kernel.shm_rmid_forced": "1",
+      "net.ipv4.ip_forward": "1", "kernel.domainname": "spec.domain"}' \
+    cat /proc/sys/kernel/panic /proc/sys/vm/swappiness /proc/sys/kernel/shm_rmid_forced \
+    /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/domainname
+  assert_equal "$output" "$(printf '%s\n' 11 7 1 1 spec.domain)"
+}
+
+@test "what is read-only refuses to be written as a read-only procfs does" {
+  run run_once '.root.readonly = true | .linux.readonlyPaths = ["/proc/sys/kernel/panic"]' sh -c '
+    echo 3 >/proc/sys/kernel/panic; echo 3 >/proc/sys/vm/swappiness && cat /proc/sys/vm/swappiness'
+  assert_contains "$output" "kernel/panic: Read-only file system"
+  assert_equal "${lines[-1]}" 3 "what only the root file system's being read-only does not touch"
+  run inside limited unshare --mount sh -c 'mkdir -p /ro && mount -t proc -o ro proc /ro &&
+    cat /ro/sys/kernel/panic; echo 4 >/ro/sys/kernel/panic; echo 4 >/ro/sys/net/ipv4/ip_forward'
+  assert_contains "$output" "/ro/sys/kernel/panic: Read-only file system"
+  assert_contains "$output" "/ro/sys/net/ipv4/ip_forward: Read-only file system"
+  # As an engine inside does with the procfs of its container.
+  run inside limited unshare --mount sh -c 'mkdir -p /ro && mount -t proc proc /ro &&
+    mount --rbind /ro/sys /ro/sys && mount -o remount,bind,ro /ro/sys &&
+    echo 5 >/ro/sys/kernel/panic; echo 5 >/ro/sys/net/ipv4/ip_forward'
+  assert_contains "$output" "ip_forward: Read-only file system"
+  assert_contains "$output" "kernel/panic: Read-only file system"
+}
+
+@test "a machine of its own: no command line, disks, cards or serial numbers of the host" {
+  assert_equal "$(inside limited cat /proc/cmdline)" rw
+  assert_equal "$(inside limited sh -c 'ls /sys/block /sys/class/block /proc/bus /sys/firmware')" \
+    "$(printf '%s:\n\n' /proc/bus /sys/block /sys/class/block /sys/firmware)"
+  run inside limited sh -c 'cat /sys/devices/pci*/*/vendor /sys/bus/pci/devices/*/vendor'
+  assert_failed
+  assert_equal "$(inside limited cat /sys/class/net/lo/address)" 00:00:00:00:00:00
+}
+
+@test "with a device of the host, or if asked for, the host's hardware shows" {
+  run run_once '.linux.devices += [{type: "c", path: "/dev/card", major: 226, minor: 0}]' ls /sys/devices
+  assert_equal "$(wc -l <<<"$output")" "$(ls /sys/devices | wc -l)"
+  run run_once '.annotations["io.sysbox.hardware"] = "true"' ls /sys/block
+  assert_equal "$output" "$(ls /sys/block)"
+  run run_once '.linux.devices += [{type: "c", path: "/dev/fuse", major: 10, minor: 229}]' ls /sys/block
+  assert_equal "$output" ""
+}
+
 @test "an emulated file cannot be unmounted, covered for others, or made writable" {
   run inside limited umount /proc/meminfo
   assert_failed

@@ -287,7 +287,7 @@ host_settings() {
     ! -path '/proc/sys/kernel/random/*' ! -path '/proc/sys/net/*/conf/*' \
     ! -path '/proc/sys/net/*/neigh/*' ! -path '/proc/sys/fs/binfmt_misc/*' \
     ! -path '/proc/sys/fs/quota/*' ! -name 'dentry-state' ! -name 'inode-*' ! -name 'file-nr' ! -name 'aio-nr' \
-    ! -name 'ns_last_pid' ! -path '/proc/sys/kernel/pty/nr' ! -name 'perf_*' \
+    ! -name 'ns_last_pid' ! -name 'hung_task_detect_count' ! -name 'hung_task_warnings' ! -path '/proc/sys/kernel/pty/nr' ! -name 'perf_*' \
     ! -name 'nf_conntrack_count' ! -name 'flush' ! -name 'tainted' ! -name '*_key' \
     -exec grep -s '' {} + | sort
   awk '{ print $5, $6 }' /proc/self/mountinfo | grep '^/sys' | grep -v sysbox-e2e | sort

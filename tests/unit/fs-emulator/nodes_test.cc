@@ -6,6 +6,7 @@
 
 #include "common/root_dir.h"
 #include "fs-emulator/emulated_file.h"
+#include "fs-emulator/namespaced_settings.h"
 #include "fs-emulator/sysctl.h"
 
 namespace sysbox::fs {
@@ -24,13 +25,19 @@ TEST(Nodes, AreFoundByNameAndNumber) {
 
 TEST(Pieces, AreAllNodesOnce) {
   const std::size_t nodes = NodeList::instance().nodes().size();
-  EXPECT_EQ(nodes, emulated_files().size() + sysctls().size() + masked_paths().size());
-  EXPECT_EQ(all_pieces().size(), nodes);
+  constexpr std::size_t kTheEmptyDirectory = 1;
+  EXPECT_EQ(nodes, emulated_files().size() + sysctls().size() + masked_paths().size() +
+                       kTheEmptyDirectory);
+  const std::size_t left_to_the_kernel =
+      is_namespaced_by_kernel("/proc/sys/kernel/pid_max") ? 1 : 0;
+  EXPECT_EQ(all_pieces().size(), nodes - kTheEmptyDirectory - left_to_the_kernel);
 }
 
 TEST(Pieces, DoNotLieBelowEachOther) {
-  for (const Piece& above : all_pieces()) {
-    for (const Piece& below : all_pieces()) {
+  const HostFiles host{RootDir::open("/proc").value(), RootDir::open("/sys").value()};
+  const std::vector<Piece> pieces = pieces_of_container(host, false);
+  for (const Piece& above : pieces) {
+    for (const Piece& below : pieces) {
       if (&above == &below || above.filesystem != below.filesystem) continue;
       EXPECT_FALSE(is_same_or_below(below.target, above.target))
           << below.target << " lies below " << above.target;
@@ -66,12 +73,21 @@ TEST(Sysctls, HaveTheModesOfTheRunningKernel) {
   }
 }
 
+std::string chosen_word(const std::string& words) {
+  const std::size_t begin = words.find('[') + 1;
+  return words.substr(begin, words.find(']') - begin);
+}
+
 TEST(Sysctls, TakeTheRunningKernelsOwnValues) {
   for (const Sysctl& sysctl : sysctls()) {
     if (sysctl.policy != SysctlPolicy::StoredPerContainer || !sysctl.zeroes.empty()) continue;
+    if (sysctl.min == sysctl.max) continue;  // a switch that is only ever turned on
     const Result<std::string> value = sys::read_file(std::string(sysctl.path));
     if (!value.ok()) continue;
-    EXPECT_EQ(parse_sysctl_write(sysctl, "0\n", value.value()).value_or("EINVAL"), value.value())
+    const bool is_choice = sysctl.format == SysctlFormat::kChoice;
+    const std::string before = is_choice ? value.value() : "0\n";
+    const std::string written = is_choice ? chosen_word(value.value()) : value.value();
+    EXPECT_EQ(parse_sysctl_write(sysctl, before, written).value_or("EINVAL"), value.value())
         << sysctl.path;
   }
 }

@@ -1,5 +1,6 @@
 #include "fs-emulator/sysctl_store.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/fixture_proc.h"
@@ -89,9 +90,25 @@ TEST_F(Store, LoadsNothingThatCouldNotHaveBeenWritten) {
                {"/proc/sys/fs/file-nr", "1\t2\t3\n"},
                {"/proc/sys/kernel/panic", "10"},
                {"/proc/sys/vm/page-cluster", "5\n"}});
-  ASSERT_EQ(store_.save().size(), 1U);
-  EXPECT_EQ(store_.save()[0].path, "/proc/sys/vm/page-cluster");
-  EXPECT_EQ(store_.save()[0].value, "5\n");
+  const std::vector<SavedSysctl> saved = store_.save();
+  ASSERT_EQ(saved.size(), 2U);
+  EXPECT_EQ(saved[0].path, "/proc/sys/kernel/random/boot_id");
+  EXPECT_EQ(saved[1].path, "/proc/sys/vm/page-cluster");
+  EXPECT_EQ(saved[1].value, "5\n");
+}
+
+TEST_F(Store, EachContainerHasABootIdOfItsOwnWhichIsSavedAndLoaded) {
+  const std::size_t boot_id = row_of("/proc/sys/kernel/random/boot_id");
+  const std::string id = store_.value(boot_id);
+  EXPECT_THAT(id, ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
+                                          "[0-9a-f]{12}\n"));
+  SysctlStore other(defaults_);
+  EXPECT_NE(other.value(boot_id), id);
+  other.load({{"/proc/sys/kernel/random/boot_id", "not a UUID\n"}});
+  EXPECT_NE(other.value(boot_id), "not a UUID\n");
+  other.load(store_.save());
+  EXPECT_EQ(other.value(boot_id), id);
+  EXPECT_EQ(other.write(boot_id, id).error().code(), EACCES);
 }
 
 TEST_F(Store, LoadingTakesThePlaceOfWhatWasWritten) {
