@@ -10,8 +10,8 @@ namespace {
 constexpr double kForever = 365.0 * 24 * 3600;
 constexpr std::uint64_t kSysfsFileSize = 4096;  // what sysfs says of every attribute
 
-// The settings of a container have one size for all who ask, until they are written; the kernel
-// itself forgets the attributes of what is written. One of a pair changes when the other is.
+// The settings of a container have one size for all who ask, until they are written. One of a pair
+// changes when the other is.
 bool has_lasting_size(const Node& node) {
   return node.kind == NodeKind::kSysctl && sysctls()[node.table_row].zeroes.empty();
 }
@@ -129,6 +129,7 @@ Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string
     state->keeper.keep(KeptState::Part::kSettings,
                        [&state] { return settings_text(state->sysctls.save()); });
   }
+  forget_attributes(inode);
   open_files_.mark_stale(handle);
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -79,6 +80,10 @@ class FileTree {
   // `is_append`: the file was opened with O_APPEND.
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
                      std::uint64_t offset, bool is_append, int pid);
+
+  // Makes the kernel ask for a file's attributes again. By itself it forgets after a write that the
+  // size is known, but asks only who looks at the size: sendfile(2) would go by the old one.
+  std::function<void(fuse_ino_t inode)> forget_attributes = [](fuse_ino_t) {};
 
   // FUSE_CAP_* bits: what is asked for is what is said here, if that is not 0.
   std::atomic<std::uint32_t> capabilities{0};

@@ -106,7 +106,13 @@ Result<std::shared_ptr<FuseSession>> FuseSession::serve_device(UniqueFd device, 
 
 FuseSession::FuseSession(std::unique_ptr<FileTree> tree, struct fuse_session* session,
                          int device_fd, UniqueFd mount)
-    : tree_(std::move(tree)), session_(session), device_fd_(device_fd), mount_(std::move(mount)) {}
+    : tree_(std::move(tree)), session_(session), device_fd_(device_fd), mount_(std::move(mount)) {
+  tree_->forget_attributes = [session](fuse_ino_t inode) {
+    constexpr off_t kNoPages = -1;
+    // Fails for a file that the kernel does not know, which is as well.
+    static_cast<void>(fuse_lowlevel_notify_inval_inode(session, inode, kNoPages, 0));
+  };
+}
 
 FuseSession::~FuseSession() { fuse_session_destroy(session_); }
 

@@ -21,7 +21,7 @@ namespace sysbox::runc {
 struct Conversion {
   Switches switches;
   std::vector<InitialFile> initial_files;
-  bool shares_mounts = false;  // see BirthPlan
+  bool shares_mounts = false;   // see BirthPlan
   bool shows_hardware = false;  // of the host, in /sys and /proc
 };
 

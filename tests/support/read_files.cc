@@ -113,8 +113,10 @@ void walk(const std::string& directory) {
     std::string path = directory + "/" + name;
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) continue;
-    if (S_ISDIR(status.st_mode)) directories.push_back(std::move(path));
-    else if (S_ISREG(status.st_mode)) files.push_back(std::move(path));
+    if (S_ISDIR(status.st_mode))
+      directories.push_back(std::move(path));
+    else if (S_ISREG(status.st_mode))
+      files.push_back(std::move(path));
   }
   ::closedir(handle);
   std::sort(files.begin(), files.end());

@@ -147,6 +147,16 @@ TEST_F(EmulatedTree, SendfileSeesTheWholeText) {
   }
 }
 
+TEST_F(EmulatedTree, SendfileSeesTheWholeTextOfASettingThatHasGrown) {
+  DaemonParts parts;
+  const Tree box(parts.registry(), request_for("box"));
+  ASSERT_EQ(box.read(kPanic), "0\n");
+  ASSERT_EQ(box.write(kPanic, "123", 0), 0);  // one less than what is read back
+  const UniqueFd file = sys::openat(box.root(), kPanic, O_RDONLY).value();
+  auto [reader, writer] = sys::pipe().value();
+  ASSERT_EQ(::sendfile(writer.get(), file.get(), nullptr, 1 << 16), 4);
+}
+
 TEST_F(EmulatedTree, PartialReadsFitTogether) {
   DaemonParts parts;
   const Tree box(parts.registry(), request_for("box"));
