@@ -53,7 +53,6 @@ std::string record_text(const ContainerRecord& record) {
                                {"greeting", hex_of(record.greeting.request)},
                                {"capabilities", record.greeting.capabilities},
                                {"file_numbers", record.file_numbers},
-                               {"key", record.key},
                                {"start_boot_ns", record.start_boot_ns},
                                {"boottime_offset_ns", record.boottime_offset_ns},
                                {"init_pid", record.init_pid},
@@ -69,7 +68,6 @@ Result<ContainerRecord> parse_record(const std::string& text) {
   fields.required("greeting", greeting);
   fields.required("capabilities", record.greeting.capabilities);
   fields.required("file_numbers", record.file_numbers);
-  fields.required("key", record.key);
   fields.required("start_boot_ns", record.start_boot_ns);
   fields.required("boottime_offset_ns", record.boottime_offset_ns);
   fields.required("init_pid", record.init_pid);

@@ -24,7 +24,6 @@ struct ContainerRecord {
   FuseGreeting greeting;
   // Of the names and numbers of the files: the kernel knows them by number.
   std::string file_numbers;
-  std::uint64_t key = 0;  // names the container in the journal of requests
   std::uint64_t start_boot_ns = 0;
   std::int64_t boottime_offset_ns = 0;
   int init_pid = 0;

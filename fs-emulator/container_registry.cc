@@ -32,12 +32,14 @@ Error unknown_container(const std::string& id) {
 }  // namespace
 
 ContainerRegistry::ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
-                                     seccomp::NotifyLoop& notify_loop, ManagerLink* link)
+                                     seccomp::NotifyLoop& notify_loop, ManagerLink* link,
+                                     RequestJournal* journal)
     : host_(host),
       loop_(loop),
       spares_(spares),
       notify_loop_(notify_loop),
       link_(link),
+      journal_(journal),
       defaults_(host) {}
 
 ContainerRegistry::~ContainerRegistry() {
@@ -58,6 +60,7 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::make_co
     const RegisterRequest& request, RegisterReply& reply) {
   std::shared_ptr<Container> container = bare_container(request);
   container->session = TRY(spares_.take());
+  container->session->belong_to(request.id);
   container->session->tree().assign(container->state);
   // The mounts of a detached tree end with the namespace that it is attached in: sysbox-runc gets
   // another than we keep. The caller's thread serves one connection and nothing else.

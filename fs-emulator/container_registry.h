@@ -15,6 +15,7 @@
 #include "fs-emulator/file_tree.h"
 #include "fs-emulator/fuse_loop.h"
 #include "fs-emulator/manager_link.h"
+#include "fs-emulator/request_journal.h"
 #include "fs-emulator/spare_sessions.h"
 #include "seccomp-notify/notify_loop.h"
 
@@ -22,9 +23,11 @@ namespace sysbox::fs {
 
 class ContainerRegistry {
  public:
-  // All are borrowed. Without `link` containers do not survive this process.
+  // All are borrowed. Without `link` containers do not survive this process, without `journal`
+  // what is asked at its end gets no answer.
   ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
-                    seccomp::NotifyLoop& notify_loop, ManagerLink* link = nullptr);
+                    seccomp::NotifyLoop& notify_loop, ManagerLink* link = nullptr,
+                    RequestJournal* journal = nullptr);
   ~ContainerRegistry();  // ends every container's connection
   ContainerRegistry(const ContainerRegistry&) = delete;
   ContainerRegistry& operator=(const ContainerRegistry&) = delete;
@@ -71,6 +74,7 @@ class ContainerRegistry {
   SpareSessions& spares_;
   seccomp::NotifyLoop& notify_loop_;
   ManagerLink* const link_;
+  RequestJournal* const journal_;
   const SysctlDefaults defaults_;
   mutable std::mutex mutex_;  // of what follows; not held while anything is opened or waited for
   std::map<std::string, std::shared_ptr<Container>> containers_;

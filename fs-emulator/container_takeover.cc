@@ -79,6 +79,7 @@ void ContainerRegistry::park(const Container& container) const {
 }
 
 void ContainerRegistry::park_all() {
+  if (journal_ != nullptr) link_->park(mgr::kDaemonItself, {{kJournalName, journal_->fd()}});
   std::vector<std::shared_ptr<Container>> parked;
   {
     const std::lock_guard lock(mutex_);
@@ -97,7 +98,6 @@ void ContainerRegistry::park_all() {
 }
 
 void ContainerRegistry::take_back(const std::string& owner, DescriptorsByName descriptors) {
-  if (owner == mgr::kDaemonItself) return;
   const log::ContainerScope scope(owner);
   {
     // Ours is the newer one. Nobody else may register it from here on.
@@ -151,7 +151,14 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
       EmulatedTree{pieces_of_container(host_, record.request.shows_hardware), std::move(mount)});
   UniqueFd device = TRY(take(descriptors, mgr::kFuseName));
   container->session = TRY(FuseSession::take_over(std::move(device), record.greeting));
-  container->session->tree().assign(container->state);
+  FuseSession& session = *container->session;
+  session.tree().assign(container->state);
+  session.belong_to(record.request.id);
+  if (!session.ask_again() && journal_ != nullptr) {
+    for (const std::span<char> request : journal_->unanswered(record.request.id)) {
+      session.answer(request);
+    }
+  }
   container->is_parked = true;
   TRY(loop_.add(container->session));
   return container;

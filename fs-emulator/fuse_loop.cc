@@ -26,7 +26,7 @@ Result<void> control(int epoll_fd, int operation, int fd, std::uint32_t events, 
 
 }  // namespace
 
-Result<std::unique_ptr<FuseLoop>> FuseLoop::start(std::size_t workers) {
+Result<std::unique_ptr<FuseLoop>> FuseLoop::start(std::size_t workers, RequestJournal* journal) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return last_error("epoll_create1");
   UniqueFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -35,7 +35,9 @@ Result<std::unique_ptr<FuseLoop>> FuseLoop::start(std::size_t workers) {
   TRY(control(epoll.get(), EPOLL_CTL_ADD, stop.get(), EPOLLIN, kStopKey));
   std::unique_ptr<FuseLoop> loop(new FuseLoop(std::move(epoll), std::move(stop)));
   for (std::size_t i = 0; i < workers; ++i) {
-    loop->workers_.emplace_back([raw = loop.get()] { raw->work(); });
+    RequestBuffer buffer = journal != nullptr ? journal->take_buffer() : RequestBuffer();
+    loop->workers_.emplace_back(
+        [raw = loop.get(), buffer = std::move(buffer)]() mutable { raw->work(std::move(buffer)); });
   }
   return loop;
 }
@@ -85,8 +87,7 @@ void FuseLoop::forget(std::uint64_t key) {
   sessions_.erase(found);
 }
 
-void FuseLoop::work() {
-  RequestBuffer buffer;
+void FuseLoop::work(RequestBuffer buffer) {
   for (;;) {
     struct epoll_event event {};
     const int ready = ::epoll_wait(epoll_.get(), &event, 1, -1);

@@ -18,7 +18,9 @@ namespace sysbox::fs {
 
 class FuseLoop {
  public:
-  static Result<std::unique_ptr<FuseLoop>> start(std::size_t workers);
+  // `journal` (borrowed): where requests are kept while they are answered.
+  static Result<std::unique_ptr<FuseLoop>> start(std::size_t workers,
+                                                 RequestJournal* journal = nullptr);
   ~FuseLoop();  // waits for the workers; connections that are left end
   FuseLoop(const FuseLoop&) = delete;
   FuseLoop& operator=(const FuseLoop&) = delete;
@@ -29,7 +31,7 @@ class FuseLoop {
 
  private:
   FuseLoop(UniqueFd epoll, UniqueFd stop) : epoll_(std::move(epoll)), stop_(std::move(stop)) {}
-  void work();
+  void work(RequestBuffer buffer);
   void serve(std::uint64_t key, RequestBuffer& buffer);
   std::shared_ptr<FuseSession> find(std::uint64_t key);
   void forget(std::uint64_t key);

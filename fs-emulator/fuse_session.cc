@@ -15,12 +15,12 @@
 #include "common/syscalls.h"
 #include "fs-emulator/fuse_replies.h"
 
+#ifndef FUSE_NOTIFY_RESEND
+#define FUSE_NOTIFY_RESEND 7  // Linux 6.9
+#endif
+
 namespace sysbox::fs {
 namespace {
-
-// libfuse reads INIT with room for the largest request there is (256 pages and a header); pages
-// that no request reaches are never touched.
-constexpr std::size_t kRequestBufferBytes = (256U + 1U) * 4096U;
 
 [[gnu::format(printf, 2, 0)]] void log_fuse_message(enum fuse_log_level level, const char* format,
                                                     std::va_list arguments) {
@@ -53,9 +53,6 @@ struct SessionDestroyer {
 };
 
 }  // namespace
-
-RequestBuffer::RequestBuffer() : bytes_(new char[kRequestBufferBytes]) {}
-std::size_t RequestBuffer::size() { return kRequestBufferBytes; }
 
 Result<std::shared_ptr<FuseSession>> FuseSession::open() {
   // Non-blocking: a worker that finds nothing goes on to another container.
@@ -120,6 +117,7 @@ FuseSession::Outcome FuseSession::serve_one(RequestBuffer& buffer) {
   struct fuse_buf request {};
   request.mem = buffer.data();
   request.size = RequestBuffer::size();
+  buffer.begin(has_container_ ? std::string_view(container_) : std::string_view());
   const int size = fuse_session_receive_buf(session_, &request);
   if (size == -EINTR) return Outcome::kServed;
   if (size == -EAGAIN) return Outcome::kNothingWaits;
@@ -127,6 +125,7 @@ FuseSession::Outcome FuseSession::serve_one(RequestBuffer& buffer) {
   if (size <= 0 || fuse_session_exited(session_) != 0) return Outcome::kEnded;
   fuse_session_process_buf(session_, &request);
   remember_greeting(std::string_view(buffer.data(), static_cast<std::size_t>(size)));
+  buffer.done();
   return fuse_session_exited(session_) != 0 ? Outcome::kEnded : Outcome::kServed;
 }
 
@@ -136,6 +135,26 @@ void FuseSession::remember_greeting(std::string_view request) {
   if (header.opcode != FUSE_INIT) return;
   const std::lock_guard lock(mutex_);
   greeting_ = request;
+}
+
+void FuseSession::belong_to(std::string_view container) {
+  container_ = container;
+  has_container_ = true;
+}
+
+bool FuseSession::ask_again() const {
+  struct fuse_out_header notification {};
+  notification.len = sizeof notification;
+  notification.error = FUSE_NOTIFY_RESEND;
+  return ::write(device_fd_, &notification, sizeof notification) == sizeof notification;
+}
+
+// The kernel drops the answer to what it no longer waits for.
+void FuseSession::answer(std::span<char> request) {
+  struct fuse_buf bytes {};
+  bytes.mem = request.data();
+  bytes.size = request.size();
+  fuse_session_process_buf(session_, &bytes);
 }
 
 FuseGreeting FuseSession::greeting() const {

@@ -3,9 +3,11 @@
 // FuseSession: the FUSE connection of one container, or of none yet, and the detached mount of its
 // tree.
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,21 +15,11 @@
 #include "common/unique_fd.h"
 #include "fs-emulator/container_record.h"
 #include "fs-emulator/file_tree.h"
+#include "fs-emulator/request_journal.h"
 
 struct fuse_session;
 
 namespace sysbox::fs {
-
-// Where a worker reads requests into; sessions have none of their own.
-class RequestBuffer {
- public:
-  RequestBuffer();
-  char* data() { return bytes_.get(); }
-  static std::size_t size();
-
- private:
-  std::unique_ptr<char[]> bytes_;
-};
 
 class FuseSession {
  public:
@@ -49,6 +41,13 @@ class FuseSession {
   UniqueFd take_mount() { return std::move(mount_); }
   int mount_fd() const { return mount_.get(); }
 
+  // Whose connection it is, for the journal of requests. Once.
+  void belong_to(std::string_view container);
+  // Has the kernel ask again what an earlier daemon was asked and did not answer. False: it does
+  // not know how (before Linux 6.9), and answer() is to be called for each.
+  bool ask_again() const;
+  void answer(std::span<char> request);
+
   // No request: there was no greeting yet.
   FuseGreeting greeting() const;
 
@@ -66,6 +65,8 @@ class FuseSession {
   struct fuse_session* const session_;  // owns the device's descriptor
   const int device_fd_;
   UniqueFd mount_;
+  std::string container_;
+  std::atomic<bool> has_container_{false};
   mutable std::mutex mutex_;
   std::string greeting_;
 };

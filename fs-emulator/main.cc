@@ -20,6 +20,7 @@
 #include "fs-emulator/fuse_loop.h"
 #include "fs-emulator/list_files.h"
 #include "fs-emulator/manager_link.h"
+#include "fs-emulator/request_journal.h"
 #include "fs-emulator/spare_sessions.h"
 #include "seccomp-notify/notify_loop.h"
 
@@ -79,6 +80,16 @@ std::string manager_socket_of(const Options& options) {
   return options.socket.substr(0, options.socket.rfind('/') + 1) + "sysbox-mgr.sock";
 }
 
+// The one of an earlier daemon, if it is of use.
+Result<std::unique_ptr<RequestJournal>> open_journal(DescriptorsByName& left_to_us) {
+  const auto found = left_to_us.find(kJournalName);
+  if (found == left_to_us.end()) return RequestJournal::create();
+  Result<std::unique_ptr<RequestJournal>> journal = RequestJournal::open(std::move(found->second));
+  if (journal.ok()) return journal;
+  log::warning(journal.error().message(), ", requests that were in work get no answer");
+  return RequestJournal::create();
+}
+
 Result<void> serve_until_stopped(const Options& options, ContainerRegistry& registry,
                                  seccomp::NotifyLoop& notify_loop, const ManagerLink& link) {
   const UniqueFd listener = TRY(daemon::listen_at(options.socket));
@@ -116,17 +127,20 @@ Result<void> run(const Options& options) {
   const HostFiles host = TRY(open_host_files());
   const unsigned workers =
       std::clamp(std::thread::hardware_concurrency(), kMinWorkers, kMaxWorkers);
-  const std::unique_ptr<FuseLoop> loop = TRY(FuseLoop::start(workers));
+  ManagerLink link(manager_socket_of(options));
+  DescriptorsByName left_to_us = TRY(link.connect());
+  const std::unique_ptr<RequestJournal> journal = TRY(open_journal(left_to_us));
+  const std::unique_ptr<FuseLoop> loop = TRY(FuseLoop::start(workers, journal.get()));
   SpareSessions spares(*loop, kSpareSessions);
-  seccomp::NotifyLoop notify_loop;
+  seccomp::NotifyLoop notify_loop(journal->calls());
   notify_loop.set_audit(
       seccomp::parse_audit_level(options.audit).value_or(seccomp::AuditLevel::kOff));
-  ManagerLink link(manager_socket_of(options));
-  ContainerRegistry registry(host, *loop, spares, notify_loop, &link);
+  ContainerRegistry registry(host, *loop, spares, notify_loop, &link, journal.get());
   TRY(link.start({[&registry](const std::string& owner, DescriptorsByName descriptors) {
                     registry.take_back(owner, std::move(descriptors));
                   },
                   [&registry] { registry.park_all(); }}));
+  journal->drop_unanswered();
   Result<void> served = serve_until_stopped(options, registry, notify_loop, link);
   link.stop();
   return served;

@@ -44,39 +44,57 @@ void ManagerLink::stop() {
   watcher_.join();
 }
 
+Result<DescriptorsByName> ManagerLink::connect() {
+  const Result<void> attended = attend();
+  if (!attended.ok()) {
+    if (attended.error().code() == EBUSY) return attended.error();
+    log::warning("sysbox-mgr does not run (", attended.error().message(),
+                 "): containers lose their emulated files if sysbox-fs ends before it does");
+    return DescriptorsByName{};
+  }
+  if (owners_.empty() || owners_.front() != mgr::kDaemonItself) return DescriptorsByName{};
+  return descriptors_of(mgr::kDaemonItself);
+}
+
 Result<void> ManagerLink::start(Tasks tasks) {
   tasks_ = std::move(tasks);
   stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_) return last_error("eventfd");
-  const Result<void> attended = attend();
-  if (!attended.ok()) {
-    if (attended.error().code() == EBUSY) return attended;
-    log::warning("sysbox-mgr does not run (", attended.error().message(),
-                 "): containers lose their emulated files if sysbox-fs ends before it does");
-  }
+  if (manager_pidfd_) exchange();
   watcher_ = std::thread([this] { watch(); });
   return {};
 }
 
 Result<void> ManagerLink::attend() {
   mgr::Attended attended = TRY(client_.attend());
+  owners_ = std::move(attended.owners);
+  std::sort(owners_.begin(), owners_.end());  // kDaemonItself is the first
   manager_pidfd_ = std::move(attended.manager_pidfd);
-  std::sort(attended.owners.begin(), attended.owners.end());  // kDaemonItself is the first
-  for (const std::string& owner : attended.owners) {
-    Result<std::vector<mgr::NamedDescriptor>> copies = client_.copies_of(owner);
-    if (!copies.ok()) {
-      if (copies.error().code() != ENOENT) log::error(copies.error().message());
-      continue;
-    }
-    DescriptorsByName descriptors;
-    for (mgr::NamedDescriptor& copy : copies.value()) {
-      descriptors[std::move(copy.name)] = std::move(copy.fd);
-    }
-    tasks_.take_back(owner, std::move(descriptors));
+  return {};
+}
+
+Result<DescriptorsByName> ManagerLink::descriptors_of(const std::string& owner) {
+  std::vector<mgr::NamedDescriptor> copies = TRY(client_.copies_of(owner));
+  DescriptorsByName descriptors;
+  for (mgr::NamedDescriptor& copy : copies) {
+    descriptors[std::move(copy.name)] = std::move(copy.fd);
   }
+  return descriptors;
+}
+
+void ManagerLink::exchange() {
+  for (const std::string& owner : owners_) {
+    if (owner == mgr::kDaemonItself) continue;
+    Result<DescriptorsByName> descriptors = descriptors_of(owner);
+    if (descriptors.ok()) {
+      tasks_.take_back(owner, std::move(descriptors).value());
+    } else if (descriptors.error().code() != ENOENT) {
+      log::error("container '", owner, "': ", descriptors.error().message());
+    }
+  }
+  owners_.clear();
   connected_ = true;
   tasks_.park_all();
-  return {};
 }
 
 void ManagerLink::park(const std::string& owner, const std::vector<mgr::NamedFd>& descriptors) {
@@ -106,6 +124,7 @@ void ManagerLink::watch() {
     const Result<void> attended = attend();
     if (attended.ok()) {
       log::info("sysbox-mgr is there");
+      exchange();
     } else if (!is_absent(attended.error())) {
       log::error(attended.error().message());
     }

@@ -24,9 +24,9 @@ class ManagerLink {
   // What the link does for the daemon is done by these. Both may be called again whenever a
   // sysbox-mgr appears.
   struct Tasks {
-    // Something that was parked by an earlier sysbox-fs, or by this one before sysbox-mgr was
-    // restarted. First what belongs to the daemon itself (mgr::kDaemonItself).
-    std::function<void(const std::string& owner, DescriptorsByName descriptors)> take_back;
+    // A container that was parked by an earlier sysbox-fs, or by this one before sysbox-mgr was
+    // restarted.
+    std::function<void(const std::string& id, DescriptorsByName descriptors)> take_back;
     std::function<void()> park_all;
   };
 
@@ -35,8 +35,11 @@ class ManagerLink {
   ManagerLink(const ManagerLink&) = delete;
   ManagerLink& operator=(const ManagerLink&) = delete;
 
-  // Takes back what is there before it returns. Without a sysbox-mgr it waits for one in the
-  // background, without waking up. EBUSY: another sysbox-fs has these containers.
+  // What an earlier sysbox-fs had that belongs to no container; nothing without a sysbox-mgr.
+  // EBUSY: another sysbox-fs has these containers.
+  Result<DescriptorsByName> connect();
+  // After connect(). Containers are taken back when it returns. Without a sysbox-mgr it waits for
+  // one in the background, without waking up.
   Result<void> start(Tasks tasks);
   // No task is called after this.
   void stop();
@@ -51,6 +54,8 @@ class ManagerLink {
 
  private:
   Result<void> attend();
+  Result<DescriptorsByName> descriptors_of(const std::string& owner);
+  void exchange();
   void watch();
   // False: this daemon stops.
   bool wait_for_end_of_manager() const;
@@ -59,7 +64,8 @@ class ManagerLink {
   mgr::ParkingClient client_;
   Tasks tasks_;
   UniqueFd stop_;
-  UniqueFd manager_pidfd_;
+  UniqueFd manager_pidfd_;           // of the sysbox-mgr that was attended
+  std::vector<std::string> owners_;  // what it has
   std::atomic<bool> connected_{false};
   std::thread watcher_;
 };

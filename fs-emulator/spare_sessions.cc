@@ -1,28 +1,9 @@
 #include "fs-emulator/spare_sessions.h"
 
-#include <sys/syscall.h>
-
-#include <array>
-
 #include "common/log.h"
-#include "common/syscalls.h"
+#include "fs-emulator/name_lister.h"
 
 namespace sysbox::fs {
-namespace {
-
-// One listing makes the kernel know all names, so that the container's start does not ask for
-// each. The connection is a spare one, and the loop's workers answer.
-Result<void> look_up_all(int mount_fd) {
-  const UniqueFd root = TRY(sys::openat(mount_fd, ".", O_RDONLY | O_DIRECTORY));
-  std::array<char, 8192> entries{};
-  for (;;) {
-    const long size = ::syscall(SYS_getdents64, root.get(), entries.data(), entries.size());
-    if (size < 0) return last_error("list emulated files");
-    if (size == 0) return {};
-  }
-}
-
-}  // namespace
 
 SpareSessions::SpareSessions(FuseLoop& loop, std::size_t count)
     : loop_(loop), count_(count), keeper_([this] { keep_count(); }) {}
@@ -57,6 +38,9 @@ Result<std::shared_ptr<FuseSession>> SpareSessions::take() {
 }
 
 void SpareSessions::keep_count() {
+  // One listing makes the kernel know all names, so that the container's start does not ask for
+  // each. The connection is a spare one, and the loop's workers answer.
+  Result<NameLister> lister = NameLister::start();
   for (;;) {
     {
       std::unique_lock lock(mutex_);
@@ -72,8 +56,11 @@ void SpareSessions::keep_count() {
       if (stopping_) return;
       continue;
     }
-    const Result<void> known = look_up_all(session.value()->mount_fd());
-    if (!known.ok()) log::warning(known.error().message(), ", going on without");
+    if (lister.ok()) {
+      const Result<void> known = lister.value().list(session.value()->mount_fd());
+      if (!known.ok()) lister = known.error();
+    }
+    if (!lister.ok()) log::warning(lister.error().message(), ", going on without");
     const std::lock_guard lock(mutex_);
     spares_.push_back(std::move(session).value());
   }

@@ -27,23 +27,16 @@ class RealNotifyKernel : public NotifyKernel {
     ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   }
 
-  Result<Notification> receive(int listener) override {
-    // The kernel writes as much as it knows, which may be more than our headers do; it wants
-    // the buffer zeroed.
-    std::vector<std::byte> buffer(
-        std::max<std::size_t>(sizes_.seccomp_notif, sizeof(seccomp_notif)));
-    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, buffer.data()) != 0) {
+  Result<Notification> receive(int listener, std::span<std::byte> raw) override {
+    // The kernel writes as much as it knows, which may be more than there is room for.
+    std::vector<std::byte> larger;
+    if (sizes_.seccomp_notif > raw.size()) larger.resize(sizes_.seccomp_notif);
+    std::byte* const buffer = larger.empty() ? raw.data() : larger.data();
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, buffer) != 0) {
       return last_error("receive a trapped call");
     }
-    seccomp_notif raw{};
-    std::memcpy(&raw, buffer.data(), sizeof raw);
-    Notification notification;
-    notification.id = raw.id;
-    notification.tid_on_host = static_cast<pid_t>(raw.pid);
-    notification.architecture = raw.data.arch;
-    notification.number = raw.data.nr;
-    std::copy(std::begin(raw.data.args), std::end(raw.data.args), notification.arguments.begin());
-    return notification;
+    if (!larger.empty()) std::copy_n(larger.begin(), raw.size(), raw.begin());
+    return parse_notification(raw);
   }
 
   bool is_waiting(int listener, std::uint64_t id) override {
@@ -91,6 +84,18 @@ class RealNotifyKernel : public NotifyKernel {
 };
 
 }  // namespace
+
+Notification parse_notification(std::span<const std::byte> bytes) {
+  seccomp_notif raw{};
+  std::memcpy(&raw, bytes.data(), std::min(bytes.size(), sizeof raw));
+  Notification notification;
+  notification.id = raw.id;
+  notification.tid_on_host = static_cast<pid_t>(raw.pid);
+  notification.architecture = raw.data.arch;
+  notification.number = raw.data.nr;
+  std::copy(std::begin(raw.data.args), std::end(raw.data.args), notification.arguments.begin());
+  return notification;
+}
 
 Result<std::shared_ptr<NotifyKernel>> open_notify_kernel() {
   struct seccomp_notif_sizes sizes {};

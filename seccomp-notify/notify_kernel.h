@@ -5,8 +5,11 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "common/result.h"
 #include "seccomp-notify/trapped_syscall.h"
@@ -20,7 +23,10 @@ struct Notification {
   std::uint32_t architecture = 0;  // AUDIT_ARCH_*
   int number = 0;                  // of the system call, on that architecture
   std::array<std::uint64_t, 6> arguments{};
+  std::atomic<std::uint64_t>* evidence = nullptr;  // in its JournaledCall
 };
+// Of the kernel's own bytes (struct seccomp_notif), of which there are enough.
+Notification parse_notification(std::span<const std::byte> raw);
 
 class NotifyKernel {
  public:
@@ -28,8 +34,9 @@ class NotifyKernel {
 
   // To be called once for a new listener.
   virtual void prepare(int /*listener*/) {}
-  // Waits for the next call. ENOENT: its caller was killed before we came.
-  virtual Result<Notification> receive(int listener) = 0;
+  // Waits for the next call, which the kernel writes to `raw`: zeroed, as large as in
+  // JournaledCall. ENOENT: its caller was killed before we came.
+  virtual Result<Notification> receive(int listener, std::span<std::byte> raw) = 0;
   // False once the caller was killed, or its call was answered: its pid may be another's by then.
   virtual bool is_waiting(int listener, std::uint64_t id) = 0;
   // ENOENT: the caller no longer waits.

@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,18 +10,17 @@
 #include <map>
 #include <mutex>
 #include <semaphore>
+#include <tuple>
 #include <vector>
 
 #include "common/log.h"
 #include "common/syscalls.h"
 #include "seccomp-notify/dispatch.h"
+#include "seccomp-notify/notify_events.h"
 
 namespace sysbox::seccomp {
 namespace {
 
-constexpr std::uint64_t kStopKey = 0;
-constexpr std::uint64_t kTimerKey = 1;
-constexpr std::uint64_t kFirstListenerKey = 2;
 // Threads kept although nothing is trapped: one to take a call, one to wait for the next.
 constexpr int kKeptThreads = 2;
 constexpr std::size_t kStackBytes = 512U << 10U;
@@ -45,8 +42,12 @@ class KernelRunsAll : public CallHandler {
 // call costs one wake-up. There is always one more worker to wait.
 class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
  public:
-  Loop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler)
-      : limits_(limits), kernel_(std::move(kernel)), make_handler_(std::move(make_handler)) {}
+  Loop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler,
+       std::shared_ptr<CallJournal> journal)
+      : limits_(limits),
+        kernel_(std::move(kernel)),
+        make_handler_(std::move(make_handler)),
+        journal_(journal ? std::move(journal) : std::make_shared<CallJournal>()) {}
 
   Result<void> add(UniqueFd fd, std::shared_ptr<ContainerActions> actions, std::uint64_t number);
   std::vector<std::pair<std::uint64_t, UniqueFd>> listeners_of(const std::string& id);
@@ -92,8 +93,10 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   bool wait_for_event(std::uint64_t& key, std::uint32_t& events);
   void serve(std::uint64_t key, std::uint32_t events, CallHandler& handler);
   std::shared_ptr<Listener> reserve(std::uint64_t key, std::uint32_t events);
-  void carry_out(const std::shared_ptr<Listener>& listener, const Notification& call,
+  void carry_out(const std::shared_ptr<Listener>& listener, JournaledCall& journaled,
                  CallHandler& handler);
+  void inherit_locked(const std::shared_ptr<Listener>& listener);
+  void serve_inherited(CallHandler& handler);
   void answer(CallInWork& work, const Verdict& verdict, bool is_expired = false);
   void expire_calls();
   void release_locked(const std::shared_ptr<Tenant>& tenant);
@@ -104,7 +107,8 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   const NotifyLimits limits_;
   std::shared_ptr<NotifyKernel> kernel_;
   MakeHandler make_handler_;
-  UniqueFd epoll_, stop_event_, timer_;
+  const std::shared_ptr<CallJournal> journal_;
+  NotifyEvents events_;
   CallAudit audit_;
 
   std::mutex mutex_;  // never held while a handler runs or a call is received or answered
@@ -112,7 +116,9 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
   std::map<std::uint64_t, std::shared_ptr<Listener>> listeners_;
   std::map<std::string, std::weak_ptr<Tenant>> tenants_;
   std::list<std::shared_ptr<CallInWork>> calls_;
-  std::uint64_t next_key_ = kFirstListenerKey;
+  // Received by an earlier process; each counts as its container's call in work.
+  std::vector<std::pair<std::shared_ptr<Listener>, JournaledCall*>> inherited_;
+  std::uint64_t next_key_ = NotifyEvents::kFirstListener;
   int workers_ = 0;
   int idle_workers_ = 0;
   bool timer_armed_ = false;
@@ -120,29 +126,12 @@ class NotifyLoop::Loop : public std::enable_shared_from_this<NotifyLoop::Loop> {
 };
 
 Result<void> NotifyLoop::Loop::start_locked() {
-  if (epoll_.valid()) return {};
+  if (events_.is_open()) return {};
   if (!kernel_) kernel_ = TRY(open_notify_kernel());
   if (!make_handler_) {
     make_handler_ = make_call_handlers(std::make_shared<const HostView>(TRY(HostView::open())));
   }
-  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  UniqueFd stop_event(::eventfd(0, EFD_CLOEXEC));
-  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!epoll.valid() || !stop_event.valid() || !timer.valid()) return last_error("notify loop");
-  struct epoll_event event {};
-  event.events = EPOLLIN;
-  event.data.u64 = kStopKey;
-  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, stop_event.get(), &event) != 0) {
-    return last_error("notify loop: epoll_ctl");
-  }
-  event.data.u64 = kTimerKey;
-  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, timer.get(), &event) != 0) {
-    return last_error("notify loop: epoll_ctl");
-  }
-  epoll_ = std::move(epoll);
-  stop_event_ = std::move(stop_event);
-  timer_ = std::move(timer);
-  return {};
+  return events_.open();
 }
 
 Result<void> NotifyLoop::Loop::start_worker_locked() {
@@ -184,8 +173,10 @@ void NotifyLoop::Loop::work(CallHandler& handler) {
   std::uint64_t key = 0;
   std::uint32_t events = 0;
   while (handler.is_fit() && wait_for_event(key, events)) {
-    if (key == kTimerKey) {
+    if (key == NotifyEvents::kDeadline) {
       expire_calls();
+    } else if (key == NotifyEvents::kInherited) {
+      serve_inherited(handler);
     } else {
       serve(key, events, handler);
     }
@@ -212,14 +203,14 @@ bool NotifyLoop::Loop::wait_for_event(std::uint64_t& key, std::uint32_t& events)
       if (stopping_) return false;
       is_surplus = idle_workers_ > kKeptThreads;
     }
-    struct epoll_event event {};
+    NotifyEvents::Event event;
     const int timeout = is_surplus ? static_cast<int>(limits_.idle_thread_timeout.count()) : -1;
-    const int ready = ::epoll_wait(epoll_.get(), &event, 1, timeout);
+    const bool is_ready = events_.wait(timeout, event);
     const std::lock_guard lock(mutex_);
-    if (stopping_ || (ready > 0 && event.data.u64 == kStopKey)) return false;
-    if (ready == 0 && idle_workers_ > kKeptThreads) return false;
-    if (ready <= 0) continue;
-    key = event.data.u64;
+    if (stopping_ || (is_ready && event.key == NotifyEvents::kStop)) return false;
+    if (!is_ready && is_surplus && idle_workers_ > kKeptThreads) return false;
+    if (!is_ready) continue;
+    key = event.key;
     events = event.events;
     --idle_workers_;
     if (idle_workers_ == 0) {
@@ -254,7 +245,8 @@ void NotifyLoop::Loop::serve(std::uint64_t key, std::uint32_t events, CallHandle
   if (!listener) return;
   const log::ContainerScope scope(listener->tenant->id);
   // Does not block: one worker at a time receives, and only what was announced.
-  const Result<Notification> call = kernel_->receive(listener->fd.get());
+  JournaledCall& journaled = journal_->claim(listener->tenant->id, listener->number);
+  const Result<Notification> call = kernel_->receive(listener->fd.get(), journaled.raw);
   {
     const std::lock_guard lock(mutex_);
     if (!call.ok()) release_locked(listener->tenant);
@@ -266,14 +258,42 @@ void NotifyLoop::Loop::serve(std::uint64_t key, std::uint32_t events, CallHandle
       drop_locked(listener);
     }
   }
-  if (call.ok()) carry_out(listener, call.value(), handler);
+  if (call.ok()) {
+    carry_out(listener, journaled, handler);
+  } else {
+    journal_->release(journaled);
+  }
+}
+
+void NotifyLoop::Loop::inherit_locked(const std::shared_ptr<Listener>& listener) {
+  for (JournaledCall* const call :
+       journal_->take_unanswered(listener->tenant->id, listener->number)) {
+    ++listener->tenant->calls_in_work;
+    inherited_.emplace_back(listener, call);
+    events_.announce_inherited();
+  }
+}
+
+// Of a call whose caller was killed meanwhile the handler finds out by itself.
+void NotifyLoop::Loop::serve_inherited(CallHandler& handler) {
+  std::shared_ptr<Listener> listener;
+  JournaledCall* call = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!events_.take_inherited() || inherited_.empty()) return;
+    std::tie(listener, call) = inherited_.back();
+    inherited_.pop_back();
+  }
+  const log::ContainerScope scope(listener->tenant->id);
+  carry_out(listener, *call, handler);
 }
 
 void NotifyLoop::Loop::carry_out(const std::shared_ptr<Listener>& listener,
-                                 const Notification& call, CallHandler& handler) {
+                                 JournaledCall& journaled, CallHandler& handler) {
   const auto work = std::make_shared<CallInWork>();
   work->listener = listener;
-  work->call = call;
+  work->call = parse_notification(journaled.raw);
+  work->call.evidence = &journaled.evidence;
   work->deadline = after(limits_.call_timeout);
   std::list<std::shared_ptr<CallInWork>>::iterator place;
   {
@@ -281,8 +301,9 @@ void NotifyLoop::Loop::carry_out(const std::shared_ptr<Listener>& listener,
     place = calls_.insert(calls_.end(), work);
     if (!timer_armed_) arm_timer_locked(work->deadline);
   }
-  const Verdict verdict = handler.handle(listener->fd.get(), call, *listener->actions);
+  const Verdict verdict = handler.handle(listener->fd.get(), work->call, *listener->actions);
   answer(*work, verdict);
+  journal_->release(journaled);
   const std::lock_guard lock(mutex_);
   calls_.erase(place);
   release_locked(listener->tenant);
@@ -304,9 +325,8 @@ void NotifyLoop::Loop::expire_calls() {
   std::vector<std::shared_ptr<CallInWork>> expired;
   {
     const std::lock_guard lock(mutex_);
-    std::uint64_t expirations = 0;
-    // Another worker may have come first; the timer does not block then.
-    if (::read(timer_.get(), &expirations, sizeof expirations) < 0) return;
+    // Another worker may have come first.
+    if (!events_.take_deadline()) return;
     timer_armed_ = false;
     const Deadline now = std::chrono::steady_clock::now();
     std::optional<Deadline> next;
@@ -330,12 +350,9 @@ void NotifyLoop::Loop::expire_calls() {
 
 // Armed at most once per timeout: calls that end in time leave it be.
 void NotifyLoop::Loop::arm_timer_locked(Deadline deadline) {
-  struct itimerspec when {};
-  const int milliseconds = std::max(1, milliseconds_until(deadline));
-  when.it_value.tv_sec = milliseconds / 1000;
-  when.it_value.tv_nsec = (milliseconds % 1000) * 1000000L;
-  if (::timerfd_settime(timer_.get(), 0, &when, nullptr) != 0) {
-    log::error(last_error("timerfd_settime").message());
+  const Result<void> set = events_.set_deadline(deadline);
+  if (!set.ok()) {
+    log::error(set.error().message());
     return;
   }
   timer_armed_ = true;
@@ -349,17 +366,13 @@ void NotifyLoop::Loop::release_locked(const std::shared_ptr<Tenant>& tenant) {
 
 void NotifyLoop::Loop::arm_locked(const std::shared_ptr<Listener>& listener) {
   if (listener->removed) return;
-  struct epoll_event event {};
-  event.events = EPOLLIN | EPOLLONESHOT;
-  event.data.u64 = listener->key;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener->fd.get(), &event) != 0) {
-    log::error(last_error("notify loop: epoll_ctl").message());
-  }
+  const Result<void> armed = events_.arm(listener->fd.get(), listener->key);
+  if (!armed.ok()) log::error(armed.error().message());
 }
 
 void NotifyLoop::Loop::drop_locked(const std::shared_ptr<Listener>& listener) {
   listener->removed = true;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
+  events_.remove(listener->fd.get());
   listeners_.erase(listener->key);
   std::erase(listener->tenant->parked, listener);
   std::erase_if(tenants_, [](const auto& entry) { return entry.second.expired(); });
@@ -383,13 +396,9 @@ Result<void> NotifyLoop::Loop::add(UniqueFd fd, std::shared_ptr<ContainerActions
     listener->tenant->id = id;
     tenants_[id] = listener->tenant;
   }
-  struct epoll_event event {};
-  event.events = EPOLLIN | EPOLLONESHOT;
-  event.data.u64 = listener->key;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener->fd.get(), &event) != 0) {
-    return last_error("notify loop: epoll_ctl");
-  }
+  TRY(events_.add(listener->fd.get(), listener->key));
   listeners_.emplace(listener->key, listener);
+  inherit_locked(listener);
   while (idle_workers_ < 1) TRY(start_worker_locked());
   return {};
 }
@@ -401,11 +410,7 @@ std::vector<std::pair<std::uint64_t, UniqueFd>> NotifyLoop::Loop::listeners_of(
   for (const auto& [key, listener] : listeners_) {
     if (listener->tenant->id != id) continue;
     Result<UniqueFd> copy = sys::duplicate(listener->fd.get());
-    if (copy.ok()) {
-      found.emplace_back(listener->number, std::move(copy).value());
-    } else {
-      log::error(copy.error().message());
-    }
+    if (copy.ok()) found.emplace_back(listener->number, std::move(copy).value());
   }
   return found;
 }
@@ -435,11 +440,8 @@ void NotifyLoop::Loop::remove_container(const std::string& id) {
 void NotifyLoop::Loop::stop() {
   std::unique_lock lock(mutex_);
   stopping_ = true;
-  if (!epoll_.valid()) return;
-  const std::uint64_t one = 1;
-  if (::write(stop_event_.get(), &one, sizeof one) != sizeof one) {
-    log::error(last_error("notify loop: stop").message());
-  }
+  if (!events_.is_open()) return;
+  events_.announce_stop();
   std::map<std::uint64_t, std::shared_ptr<Listener>> listeners = std::move(listeners_);
   listeners_.clear();
   for (const auto& [key, listener] : listeners) listener->removed = true;
@@ -447,11 +449,13 @@ void NotifyLoop::Loop::stop() {
                         [this] { return workers_ <= static_cast<int>(calls_.size()); });
 }
 
-NotifyLoop::NotifyLoop() : NotifyLoop(NotifyLimits{}, nullptr, nullptr) {}
+NotifyLoop::NotifyLoop(std::shared_ptr<CallJournal> journal)
+    : NotifyLoop(NotifyLimits{}, nullptr, nullptr, std::move(journal)) {}
 
 NotifyLoop::NotifyLoop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel,
-                       MakeHandler make_handler)
-    : loop_(std::make_shared<Loop>(limits, std::move(kernel), std::move(make_handler))) {}
+                       MakeHandler make_handler, std::shared_ptr<CallJournal> journal)
+    : loop_(std::make_shared<Loop>(limits, std::move(kernel), std::move(make_handler),
+                                   std::move(journal))) {}
 
 NotifyLoop::~NotifyLoop() { loop_->stop(); }
 

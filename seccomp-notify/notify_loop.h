@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "seccomp-notify/call_audit.h"
+#include "seccomp-notify/call_journal.h"
 #include "seccomp-notify/container_actions.h"
 #include "seccomp-notify/notify_kernel.h"
 
@@ -39,16 +40,19 @@ using MakeHandler = std::function<Result<std::unique_ptr<CallHandler>>(NotifyKer
 // Threads start with the first listener and wait without waking while nothing is trapped.
 class NotifyLoop {
  public:
-  NotifyLoop();
+  // Calls are journaled there, if it is given one; what it says was left unanswered is done by
+  // add() of the same listener.
+  explicit NotifyLoop(std::shared_ptr<CallJournal> journal = nullptr);
   // For tests, with their own kernel and handlers.
-  NotifyLoop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler);
+  NotifyLoop(NotifyLimits limits, std::shared_ptr<NotifyKernel> kernel, MakeHandler make_handler,
+             std::shared_ptr<CallJournal> journal = nullptr);
   ~NotifyLoop();  // closes all listeners: trapped calls in flight get ENOSYS from the kernel
   NotifyLoop(const NotifyLoop&) = delete;
   NotifyLoop& operator=(const NotifyLoop&) = delete;
 
   // Serves `listener` until its last filter user is gone (EPOLLHUP); then it is closed and
   // `actions` released. The first call must come from a thread in the host's namespaces.
-  // `number` is the caller's, for listeners_of().
+  // `number` is the caller's, and the listener's name in the journal.
   Result<void> add(UniqueFd listener, std::shared_ptr<ContainerActions> actions,
                    std::uint64_t number = 0);
   // Copies of the container's listeners that have not ended, each with its number.

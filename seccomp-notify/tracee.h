@@ -69,6 +69,14 @@ class Tracee {
   // Ask after each read of the caller and before each effect.
   bool still_waiting() const { return kernel_.is_waiting(listener_, call_.id); }
 
+  // The daemon may be killed at an effect, and a later one carry out the same call again. So a
+  // handler first writes down something, not 0, by which it knows then whether the effect came
+  // about; evidence() is what it finds then, and 0 else.
+  void write_down(std::uint64_t evidence) const {
+    if (call_.evidence != nullptr) *call_.evidence = evidence;
+  }
+  std::uint64_t evidence() const { return call_.evidence != nullptr ? call_.evidence->load() : 0; }
+
   // A NUL-ended string of the caller's memory, read once. EFAULT; ENAMETOOLONG if its first
   // `limit` bytes hold no NUL. May block for as long as the caller's memory does.
   Result<std::string> read_string(std::uint64_t address, std::size_t limit) const;

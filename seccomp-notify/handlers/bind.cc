@@ -9,6 +9,7 @@
 
 #include "common/root_dir.h"
 #include "common/syscalls.h"
+#include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
 
 namespace sysbox::seccomp {
@@ -65,7 +66,7 @@ Result<Verdict> handle_bind(const Assistance& with) {
   if (!TRY(describe_place(target.get())).is_directory) return Verdict(FailWith{ENOTDIR});
   const UniqueFd tree = TRY(sys::open_tree(source.get(), "", kCloneTree));
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
-  const Result<void> attached = sys::move_mount(tree.get(), "", target.get(), "");
+  const Result<void> attached = attach_once(tracee, tree.get(), target.get());
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});
   if (TRY(visit.emulated_kind_of(source.get())) == EmulatedKind::kNone) {
     TRY(drop_unlocked_mounts(visit, tree.get()));

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/syscalls.h"
+#include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -129,7 +130,7 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
   }
   if (!tree.ok()) return refusal(with, tree.error());
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
-  const Result<void> attached = sys::move_mount(tree.value().get(), "", target.get(), "");
+  const Result<void> attached = attach_once(tracee, tree.value().get(), target.get());
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});
   return Verdict(SucceedWith{0});
 }

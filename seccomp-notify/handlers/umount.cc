@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 
 #include "common/syscalls.h"
+#include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
 
 namespace sysbox::seccomp {
@@ -17,6 +18,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
       (flags & UMOUNT_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink;
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
   if (!TRY(may_concern_us(visit, target_path, follow))) return Verdict(LetKernelRunIt{});
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
@@ -28,7 +30,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   }
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   // EINVAL if the mount itself is locked, as the container's first procfs is.
-  const Result<void> unmounted = visit.unmount(target.get(), MNT_DETACH);
+  const Result<void> unmounted = unmount_once(tracee, visit, target.get(), MNT_DETACH);
   if (!unmounted.ok()) return Verdict(FailWith{unmounted.error().code()});
   return Verdict(SucceedWith{0});
 }

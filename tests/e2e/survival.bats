@@ -43,6 +43,84 @@ kill_and_restart() { # NAME...: of daemons; all die before the first one comes b
   assert_equal "$output" 43
 }
 
+# ---- under load: readers, writers and mounts inside that never pause by themselves
+
+start_load() { # CONTAINER
+  inside "$1" sh -c 'rm -rf /load && mkdir /load && cat >/load/reader <<"E"
+last=0
+while [ ! -e /load/stop ]; do
+  cat /proc/meminfo /proc/stat /proc/cpuinfo /proc/sys/kernel/panic /proc/loadavg >/dev/null ||
+    echo "read: $?" >>/load/errors
+  up=$(cut -d . -f 1 /proc/uptime) || echo "uptime: $?" >>/load/errors
+  [ "$up" -ge "$last" ] || echo "uptime went from $last to $up" >>/load/errors
+  last=$up
+done
+E
+cat >/load/writer <<"E"
+while [ ! -e /load/stop ]; do
+  for value in 1 22 333 4444; do
+    echo $value >/proc/sys/vm/max_map_count || echo "write: $?" >>/load/errors
+    seen=$(head -n 1 /proc/sys/vm/max_map_count)
+    case $seen in
+      1|22|333|4444) ;;
+      *) echo "read \"$seen\"" >>/load/errors ;;
+    esac
+  done
+done
+E
+cat >/load/mounter <<"E"
+dir=/load/mount-$1
+mkdir $dir
+while [ ! -e /load/stop ]; do
+  mount -t proc proc $dir || echo "mount: $?" >>/load/errors
+  grep -q "^MemTotal: *131072 kB" $dir/meminfo || echo "no pieces" >>/load/errors
+  umount $dir || echo "umount: $?" >>/load/errors
+  [ -z "$(ls -A $dir)" ] || echo "still mounted" >>/load/errors
+  echo x >>/load/mounts
+done
+E
+    for i in $(seq 40); do sh /load/reader >>/load/errors 2>&1 & done
+    for i in $(seq 10); do sh /load/writer >>/load/errors 2>&1 & done
+    for i in 1 2; do sh /load/mounter $i >>/load/errors 2>&1 & done' >/dev/null
+}
+stop_load() { # CONTAINER: fails with the errors that were seen inside
+  inside "$1" sh -c 'touch /load/stop; for i in $(seq 300); do
+    ps -o args | grep -q "^sh /load/" || exit 0; sleep 0.1; done
+    echo "some hang:"; ps -o pid,args | head -70; exit 1'
+  assert_equal "$(inside "$1" cat /load/errors)" "" "what went wrong inside"
+}
+mounts_done() { inside box sh -c 'wc -l </load/mounts'; }
+
+@test "under load: kill -9 of sysbox-fs, of sysbox-mgr, and of one after the other" {
+  local i before
+  start_load box
+  for i in 1 2 3 4; do
+    sleep "0.$((RANDOM % 9))"
+    kill_and_restart fs
+  done
+  sleep 0.3
+  kill_and_restart mgr
+  sleep 0.3
+  kill_and_restart fs
+  kill_and_restart mgr
+  kill_and_restart fs
+  before=$(mounts_done)
+  sleep 1
+  assert_between "$(mounts_done)" $((before + 1)) 1000000 "mounts after the restarts"
+  stop_load box
+}
+
+@test "a stop of sysbox-fs with containers is a pause as well" {
+  start_load box
+  sleep 0.5
+  daemon_stop fs TERM
+  sleep 0.5
+  fs_start
+  sleep 0.5
+  stop_load box
+  assert_contains "$(cat "$SUITE_DIR/log/fs")" "1 containers wait for the next sysbox-fs"
+}
+
 @test "the suite leaves nothing behind" {
   remove_container box
   suite_left_nothing

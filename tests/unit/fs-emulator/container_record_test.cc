@@ -18,7 +18,6 @@ ContainerRecord example() {
                     {{"memory", "/sys/fs/cgroup/memory/box"}}};
   record.greeting = {std::string("\0\x01\xff words", 9), 0x1234};
   record.file_numbers = "17";
-  record.key = ~std::uint64_t{0};
   record.start_boot_ns = 12345678901234;
   record.init_pid = 4711;
   record.init_cgroups = "1:memory:/box\n";
@@ -35,7 +34,6 @@ TEST(ContainerRecord, IsReadAsItWasWritten) {
   EXPECT_EQ(read.greeting.request, record.greeting.request);
   EXPECT_EQ(read.greeting.capabilities, record.greeting.capabilities);
   EXPECT_EQ(read.file_numbers, record.file_numbers);
-  EXPECT_EQ(read.key, record.key);
   EXPECT_EQ(read.start_boot_ns, record.start_boot_ns);
   EXPECT_EQ(read.init_pid, record.init_pid);
   EXPECT_EQ(read.init_cgroups, record.init_cgroups);
@@ -46,7 +44,7 @@ TEST(ContainerRecord, WhatIsDamagedIsRefused) {
   EXPECT_FALSE(parse_record("{}").ok());
   const std::string text = record_text(example());
   EXPECT_FALSE(parse_record(text.substr(0, text.size() / 2)).ok());
-  for (const char* member : {"request", "greeting", "key", "init_pid"}) {
+  for (const char* member : {"request", "greeting", "init_pid"}) {
     nlohmann::json json = nlohmann::json::parse(text);
     json.erase(member);
     EXPECT_THAT(parse_record(json.dump()).error().message(), HasSubstr(member));

@@ -3,8 +3,11 @@
 // Scripted seccomp notifications: a listener is the read end of a pipe, which becomes readable
 // with each call and hangs up as a real one does when the last task with the filter is gone.
 
+#include <linux/seccomp.h>
+
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -45,7 +48,7 @@ class FakeNotifyKernel : public seccomp::NotifyKernel {
     killed_.insert(id);
   }
 
-  Result<seccomp::Notification> receive(int listener) override {
+  Result<seccomp::Notification> receive(int listener, std::span<std::byte> raw) override {
     int key = -1;
     if (::read(listener, &key, sizeof key) != sizeof key) return last_error("receive");
     const std::lock_guard lock(mutex_);
@@ -53,6 +56,9 @@ class FakeNotifyKernel : public seccomp::NotifyKernel {
     calls_[key].pop_front();
     if (killed_.contains(call.id)) return errno_error(ENOENT, "receive");
     ++received_;
+    struct seccomp_notif bytes {};
+    bytes.id = call.id;
+    std::memcpy(raw.data(), &bytes, sizeof bytes);
     return call;
   }
   bool is_waiting(int /*listener*/, std::uint64_t id) override {

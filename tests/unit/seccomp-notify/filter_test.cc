@@ -49,7 +49,8 @@ std::optional<seccomp::Notification> trapped(const std::function<long()>& call) 
       listener, POLLIN, 0
     };
     if (::poll(&ready, 1, 5000) == 1 && (ready.revents & POLLIN) != 0) {
-      const Result<seccomp::Notification> call_seen = kernel.value()->receive(listener);
+      std::array<std::byte, 128> raw{};
+      const Result<seccomp::Notification> call_seen = kernel.value()->receive(listener, raw);
       EXPECT_TRUE(call_seen.ok());
       seen = call_seen.value();
       EXPECT_TRUE(kernel.value()->is_waiting(listener, seen->id));
