@@ -92,9 +92,9 @@ stop_load() { # CONTAINER: fails with the errors that were seen inside
 mounts_done() { inside box sh -c 'wc -l </load/mounts'; }
 
 @test "under load: kill -9 of sysbox-fs, of sysbox-mgr, and of one after the other" {
-  local i before
+  local before
   start_load box
-  for i in 1 2 3 4; do
+  for _ in {1..4}; do
     sleep "0.$((RANDOM % 9))"
     kill_and_restart fs
   done
