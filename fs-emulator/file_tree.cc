@@ -1,5 +1,7 @@
 #include "fs-emulator/file_tree.h"
 
+#include <fcntl.h>
+
 #include "fs-emulator/container_record.h"
 #include "fs-emulator/emulated_file.h"
 #include "fs-emulator/uts_name.h"
@@ -8,6 +10,8 @@ namespace sysbox::fs {
 namespace {
 
 constexpr double kForever = 365.0 * 24 * 3600;
+constexpr mode_t kRead = 4;
+constexpr mode_t kWrite = 2;
 constexpr std::uint64_t kSysfsFileSize = 4096;  // what sysfs says of every attribute
 
 // The settings of a container have one size for all who ask, until they are written. One of a pair
@@ -15,6 +19,8 @@ constexpr std::uint64_t kSysfsFileSize = 4096;  // what sysfs says of every attr
 bool has_lasting_size(const Node& node) {
   return node.kind == NodeKind::kSysctl && sysctls()[node.table_row].zeroes.empty();
 }
+
+bool is_setting(const Node& node) { return node.path.starts_with("/proc/sys/"); }
 
 UtsName uts_name_of(const Node& node) {
   return node.path.ends_with("/hostname") ? UtsName::kHost : UtsName::kDomain;
@@ -54,6 +60,8 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
   if (!state) return out;  // a spare: owner and size are not known, the kernel has to ask again
   out.stat.st_uid = state->owner_uid;
   out.stat.st_gid = state->owner_gid;
+  out.stat.st_atim.tv_sec = out.stat.st_mtim.tv_sec = out.stat.st_ctim.tv_sec =
+      state->made_wall_seconds;
   if (node.kind == NodeKind::kEmptyDirectory) {
     out.valid_seconds = kForever;
     return out;
@@ -97,33 +105,59 @@ Result<SharedText> FileTree::live_text(ContainerState& state, const Node& node, 
   return recent_.add(inode, *cgroups, pid, now_ns, std::move(text));
 }
 
-Result<std::uint64_t> FileTree::open(fuse_ino_t inode, int pid) {
+// The kernel goes by the user who reads or writes, not by who has opened the file, and no
+// capability helps (test_perm in fs/proc/proc_sysctl.c): a descriptor handed down to an ordinary
+// user is of no use. FUSE itself looks when a file is opened only, and there at capabilities, too.
+Result<void> FileTree::check_access(const Node& node, mode_t wanted, const Caller& caller) const {
+  const std::shared_ptr<ContainerState> state = container();
+  if (!state) return errno_error(ESTALE, node.path);
+  if (!is_setting(node)) return {};
+  mode_t mode = node.mode;
+  // The host's root comes by nsenter(1).
+  if (caller.uid == state->owner_uid || caller.uid == 0) {
+    mode >>= 6U;
+  } else if (caller.gid == state->owner_gid) {
+    mode >>= 3U;
+  }
+  if ((wanted & ~mode) != 0) return errno_error(EPERM, node.path);
+  return {};
+}
+
+Result<std::uint64_t> FileTree::open(fuse_ino_t inode, int flags, const Caller& caller) {
   const Node& node = *TRY(file_of(inode));
-  return open_files_.add(TRY(text_for(node, inode, pid)));
+  if ((flags & O_DIRECT) != 0) return errno_error(EINVAL, node.path);
+  const int way = flags & O_ACCMODE;
+  const mode_t wanted = (way != O_WRONLY ? kRead : 0U) | (way != O_RDONLY ? kWrite : 0U);
+  const Result<void> allowed = check_access(node, wanted, caller);
+  if (!allowed.ok() && allowed.error().code() == EPERM) return errno_error(EACCES, node.path);
+  TRY(allowed);
+  return open_files_.add(TRY(text_for(node, inode, caller.pid)));
 }
 
 Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
-                                   std::uint64_t offset, int pid) {
+                                   std::uint64_t offset, const Caller& caller) {
+  const Node& node = *TRY(file_of(inode));
+  TRY(check_access(node, kRead, caller));
   std::optional<std::string> bytes = open_files_.read(handle, size, offset);
   if (bytes) return *std::move(bytes);
-  const Node& node = *TRY(file_of(inode));
-  return open_files_.replace(handle, TRY(text_for(node, inode, pid)), size, offset);
+  return open_files_.replace(handle, TRY(text_for(node, inode, caller.pid)), size, offset);
 }
 
 Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
-                             std::uint64_t offset, bool is_append, int pid) {
+                             std::uint64_t offset, bool is_append, const Caller& caller) {
   const Node& node = *TRY(file_of(inode));
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return errno_error(ESTALE, node.path);
+  TRY(check_access(node, kWrite, caller));
   if (node.kind != NodeKind::kSysctl && node.kind != NodeKind::kUtsName) {
-    return errno_error(EACCES, node.path);
+    return errno_error(EIO, node.path);  // as procfs for a file without a writer
   }
   // procfs knows no appending: the file's position is what counts, and that is 0 after open.
   // Elsewhere a write is taken and has no effect (kernel.sysctl_writes_strict = 1).
   if (offset != 0 && !is_append) return {};
   if (node.kind == NodeKind::kUtsName) {
-    TRY(write_uts_name(state->host.proc, uts_name_of(node), pid, state->user_namespace.load(),
-                       bytes));
+    TRY(write_uts_name(state->host.proc, uts_name_of(node), caller.pid,
+                       state->user_namespace.load(), bytes));
   } else {
     TRY(state->sysctls.write(node.table_row, bytes));
     state->keeper.keep(KeptState::Part::kSettings,

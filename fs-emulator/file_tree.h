@@ -43,6 +43,7 @@ struct ContainerState {
   const HostFiles& host;
   const uid_t owner_uid;  // the container's root
   const gid_t owner_gid;
+  const std::int64_t made_wall_seconds{read_clock().wall_seconds};
   ContainerCgroups cgroups;
   ContainerHistory history;
   SysctlStore sysctls;
@@ -50,6 +51,13 @@ struct ContainerState {
   std::atomic<std::int64_t> boottime_offset_ns{0};  // of its own time namespace
   std::atomic<ino_t> user_namespace{0};  // its inode number; known once the container is started
   StateKeeper keeper;
+};
+
+// Who asks, as the host numbers them.
+struct Caller {
+  int pid = 0;  // 0 if the kernel does not say
+  uid_t uid = 0;
+  gid_t gid = 0;
 };
 
 struct NodeAttributes {
@@ -70,16 +78,15 @@ class FileTree {
   // From here on the files are this container's.
   void assign(std::shared_ptr<ContainerState> container);
 
-  // `pid`: who asks, on the host; 0 if the kernel does not say.
   Result<NodeAttributes> attributes(fuse_ino_t inode, int pid);
 
-  Result<std::uint64_t> open(fuse_ino_t inode, int pid);
+  Result<std::uint64_t> open(fuse_ino_t inode, int flags, const Caller& caller);
   void release(std::uint64_t handle) { open_files_.release(handle); }
   Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
-                           std::uint64_t offset, int pid);
+                           std::uint64_t offset, const Caller& caller);
   // `is_append`: the file was opened with O_APPEND.
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
-                     std::uint64_t offset, bool is_append, int pid);
+                     std::uint64_t offset, bool is_append, const Caller& caller);
 
   // Makes the kernel ask for a file's attributes again. By itself it forgets after a write that the
   // size is known, but asks only who looks at the size: sendfile(2) would go by the old one.
@@ -92,7 +99,8 @@ class FileTree {
   std::shared_ptr<ContainerState> container() const;
   // ENOENT for an inode that is none of ours.
   Result<const Node*> file_of(fuse_ino_t inode) const;
-  // ESTALE before a container is assigned.
+  // EPERM as for the kernel's settings. ESTALE before a container is assigned.
+  Result<void> check_access(const Node& node, mode_t wanted, const Caller& caller) const;
   Result<SharedText> text_for(const Node& node, fuse_ino_t inode, int pid);
   Result<SharedText> live_text(ContainerState& state, const Node& node, fuse_ino_t inode, int pid);
 

@@ -13,6 +13,9 @@ namespace {
 constexpr std::uint64_t kStopKey = 0;
 // A connection's turn: then the next one's, however much the first has waiting.
 constexpr int kRequestsPerTurn = 16;
+// No waiting in a busy loop for the next request, which mostly comes within microseconds: a reply
+// lets the reader run on the same cpu at once, and its next request lets us. Seen on two virtual
+// cpus: 9 us for a round trip, and 25 to 45 us when a busy loop drives the two to different cpus.
 // One worker at a time for one connection: a container can keep two of them busy at most.
 constexpr std::uint32_t kSessionEvents = EPOLLIN | EPOLLONESHOT;
 

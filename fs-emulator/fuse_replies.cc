@@ -19,6 +19,11 @@ FileTree& tree_of(fuse_req_t request) {
   return *static_cast<FileTree*>(fuse_req_userdata(request));
 }
 
+Caller caller_of(fuse_req_t request) {
+  const struct fuse_ctx* const context = fuse_req_ctx(request);
+  return {context->pid, context->uid, context->gid};
+}
+
 // An error of ours is the caller's to see, not to log.
 void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(request, error.code()); }
 
@@ -70,19 +75,17 @@ void on_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* /*f
   reply_attributes(request, inode);
 }
 
-// A new size changes nothing, as on procfs; nothing else may be set.
+// A new size or new times change nothing, as on procfs; nothing else may be set.
 void on_setattr(fuse_req_t request, fuse_ino_t inode, struct stat* /*wanted*/, int to_set,
                 struct fuse_file_info* /*file*/) noexcept {
-  constexpr int kSizeAndItsTimes =
-      FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME | FUSE_SET_ATTR_MTIME_NOW;
-  if ((to_set & FUSE_SET_ATTR_SIZE) == 0 || (to_set & ~kSizeAndItsTimes) != 0) {
-    return static_cast<void>(fuse_reply_err(request, EPERM));
-  }
+  constexpr int kNotToBeSet = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+  if ((to_set & kNotToBeSet) != 0) return static_cast<void>(fuse_reply_err(request, EPERM));
   reply_attributes(request, inode);
 }
 
 void on_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* file) noexcept {
-  const Result<std::uint64_t> handle = tree_of(request).open(inode, fuse_req_ctx(request)->pid);
+  const Result<std::uint64_t> handle =
+      tree_of(request).open(inode, file->flags, caller_of(request));
   if (!handle.ok()) return reply_error(request, handle.error());
   file->fh = handle.value();
   file->direct_io = 1;
@@ -97,7 +100,7 @@ void on_release(fuse_req_t request, fuse_ino_t /*inode*/, struct fuse_file_info*
 void on_read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
              struct fuse_file_info* file) noexcept {
   const Result<std::string> bytes = tree_of(request).read(
-      inode, file->fh, size, static_cast<std::uint64_t>(offset), fuse_req_ctx(request)->pid);
+      inode, file->fh, size, static_cast<std::uint64_t>(offset), caller_of(request));
   if (!bytes.ok()) return reply_error(request, bytes.error());
   fuse_reply_buf(request, bytes.value().data(), bytes.value().size());
 }
@@ -106,9 +109,15 @@ void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size
               off_t offset, struct fuse_file_info* file) noexcept {
   const Result<void> written = tree_of(request).write(
       inode, file->fh, std::string_view(bytes, size), static_cast<std::uint64_t>(offset),
-      (file->flags & O_APPEND) != 0, fuse_req_ctx(request)->pid);
+      (file->flags & O_APPEND) != 0, caller_of(request));
   if (!written.ok()) return reply_error(request, written.error());
   fuse_reply_write(request, size);
+}
+
+// procfs has no such operation; FUSE would take an unknown one for done.
+void on_fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/,
+              struct fuse_file_info* /*file*/) noexcept {
+  fuse_reply_err(request, EINVAL);
 }
 
 // The root's entries; every other directory is empty.
@@ -169,6 +178,7 @@ struct fuse_lowlevel_ops operations() {
   ops.release = on_release;
   ops.read = on_read;
   ops.write = on_write;
+  ops.fsync = on_fsync;
   ops.readdir = on_readdir;
   ops.readdirplus = on_readdirplus;
   return ops;

@@ -262,6 +262,34 @@ meminfo() { # CONTAINER FIELD: in kB
   wait_for 5 as_few_descriptors
 }
 
+@test "who may write a setting: the container's root, by whatever way it came, and nobody else" {
+  local user='echo 5 >/proc/sys/kernel/panic || echo refused'
+  run runc exec --user 1000:1000 other sh -c "$user; unshare --user --map-root-user sh -c '$user'"
+  assert_equal "$(grep -c refused <<<"$output")" 2 refusals
+  assert_equal "$(inside other cat /proc/sys/kernel/panic)" 0
+  # A descriptor that root hands down is checked again when it is used.
+  # shellcheck disable=SC2016 # the container's shell
+  run inside other sh -c 'exec 3<>/proc/sys/kernel/panic
+    su nobody -s /bin/sh -c "echo 6 >&3" || echo refused; cat <&3; echo 7 >/proc/sys/kernel/panic'
+  assert_ok
+  assert_contains "$output" refused
+  assert_equal "${lines[-1]}" 0
+  assert_equal "$(inside other cat /proc/sys/kernel/panic)" 7
+  inside other sh -c 'echo 0 >/proc/sys/kernel/panic'
+}
+
+@test "a setting written again and again is only ever seen whole, with its size" {
+  # shellcheck disable=SC2016 # the container's shell
+  run inside other sh -c 'cd /proc/sys/vm
+    for i in $(seq 300); do echo 3 >max_map_count; echo 262144 >max_map_count; done & writer=$!
+    while kill -0 $writer 2>/dev/null; do head -c 99 max_map_count; done | sort -u
+    wait $writer; echo 65530 >max_map_count; stat -c %s max_map_count'
+  assert_ok
+  local value
+  for value in "${lines[@]:0:${#lines[@]}-1}"; do assert_matches "$value" '^(3|262144|65530)$'; done
+  assert_equal "${lines[-1]}" 6
+}
+
 @test "nothing is left behind, and no setting of the host has changed" {
   remove_container limited
   remove_container other
