@@ -144,6 +144,8 @@ make_newest_dir() {
     "$images_source/packaging/make-rootfs" --suite sid "$1" \
     systemd systemd-sysv dbus procps iproute2
 }
+# A root file system with the kernel's stress test.
+make_stress_dir() { "$images_source/packaging/make-rootfs" "$1" stress-ng; }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
 make_podman_dir() { fetch_packages "$1" "${podman_packages[@]}"; }
 
@@ -164,6 +166,7 @@ layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
 workshop_tar() { cached workshop.tar make_workshop_tar; }
 newest_dir() { cached newest make_newest_dir; }
+stress_dir() { cached stress make_stress_dir; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
 podman_dir() { cached podman make_podman_dir; }

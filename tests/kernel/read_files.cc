@@ -5,6 +5,9 @@
 // RESULT is "ok", "long" (cut at the limit), "slow" (no end within the time) or the name of an
 // errno, with "open:" before it if it is open's. Names that hold a number of a process are left
 // out except for self and 1. With "-" the paths come from stdin, one a line.
+//
+//   --find FILE   prints, too, which file holds which line of FILE: PATH \t holds \t LINE
+//   --seconds N   begins again and again for so long, and prints nothing
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,7 +20,10 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -40,6 +46,9 @@ void set_timer(int seconds) {
   ::setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
+std::vector<std::string> wanted_strings;
+bool is_silent = false;
+
 struct Outcome {
   std::string result;
   std::size_t bytes = 0;
@@ -51,12 +60,21 @@ std::string errno_name(int code) {
   return name != nullptr ? name : std::to_string(code);
 }
 
-void read_to_end(int file_fd, Outcome& out) {
+void look_for_strings(const std::string& path, std::string_view text) {
+  for (const std::string& wanted : wanted_strings) {
+    if (text.find(wanted) == std::string_view::npos) continue;
+    std::printf("%s\tholds\t%s\n", path.c_str(), wanted.c_str());
+  }
+}
+
+void read_to_end(const std::string& path, int file_fd, Outcome& out) {
   static std::array<char, 65536> buffer;
+  std::string text;
   while (out.bytes < kMaxBytes) {
     const ssize_t count = ::read(file_fd, buffer.data(), buffer.size());
     if (count == 0) {
       out.result = "ok";
+      look_for_strings(path, text);
       return;
     }
     if (count < 0) {
@@ -68,6 +86,7 @@ void read_to_end(int file_fd, Outcome& out) {
       out.digest *= 0x100000001b3;
     }
     out.bytes += static_cast<std::size_t>(count);
+    if (!wanted_strings.empty()) text.append(buffer.data(), static_cast<std::size_t>(count));
     if (is_late != 0) break;
   }
   out.result = is_late != 0 ? "slow" : "long";
@@ -80,10 +99,11 @@ void report(const std::string& path) {
   if (file_fd < 0) {
     out.result = is_late != 0 ? "slow" : "open:" + errno_name(errno);
   } else {
-    read_to_end(file_fd, out);
+    read_to_end(path, file_fd, out);
     ::close(file_fd);
   }
   set_timer(0);
+  if (is_silent) return;
   std::printf("%s\t%s\t%zu\t%016llx\n", path.c_str(), out.result.c_str(), out.bytes,
               static_cast<unsigned long long>(out.digest));
 }
@@ -100,9 +120,12 @@ bool is_left_out(const std::string& directory, const std::string& name) {
 }
 
 void walk(const std::string& directory) {
+  struct stat what {};
+  if (::lstat(directory.c_str(), &what) == 0 && !S_ISDIR(what.st_mode)) return report(directory);
   DIR* const handle = ::opendir(directory.c_str());
   if (handle == nullptr) {
-    std::printf("%s/\topen:%s\t0\t0\n", directory.c_str(), errno_name(errno).c_str());
+    if (!is_silent)
+      std::printf("%s/\topen:%s\t0\t0\n", directory.c_str(), errno_name(errno).c_str());
     return;
   }
   std::vector<std::string> files;
@@ -125,19 +148,37 @@ void walk(const std::string& directory) {
   for (const std::string& below : directories) walk(below);
 }
 
+void read_all(const std::vector<std::string>& places) {
+  for (const std::string& place : places) {
+    walk(place);
+    if (place == "/proc") walk("/proc/self");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   struct sigaction action {};
   action.sa_handler = on_alarm;  // without SA_RESTART: a read that waits ends with EINTR
   ::sigaction(SIGALRM, &action, nullptr);
+  std::vector<std::string> places;
+  std::time_t end = 0;
   for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]) != "-") {
-      walk(argv[i]);
-      if (std::string_view(argv[i]) == "/proc") walk("/proc/self");
-      continue;
+    const std::string_view argument = argv[i];
+    if (argument == "-") {
+      for (std::string path; std::getline(std::cin, path);) places.push_back(path);
+    } else if (argument == "--find" && i + 1 < argc) {
+      std::ifstream lines(argv[++i]);
+      for (std::string line; std::getline(lines, line);) wanted_strings.push_back(line);
+    } else if (argument == "--seconds" && i + 1 < argc) {
+      end = std::time(nullptr) + std::atoi(argv[++i]);
+      is_silent = true;
+    } else {
+      places.emplace_back(argument);
     }
-    for (std::string path; std::getline(std::cin, path);) report(path);
   }
+  do {
+    read_all(places);
+  } while (std::time(nullptr) < end);
   return 0;
 }
