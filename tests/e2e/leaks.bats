@@ -121,6 +121,7 @@ daemon_use() { # descriptors and threads
   log_lines=$(wc -l <"$SUITE_DIR/log/fs")
   # shellcheck disable=SC2016
   inside box sh -c 'list=$(awk "\$9 ~ /fuse/ || \$8 ~ /fuse/ { print \$5 }" /proc/self/mountinfo)
+    [ "$(echo "$list" | wc -l)" -gt 80 ] || exit 1
     for i in $(seq 200); do read-files --seconds '"$SYSBOX_TEST_STRESS_SECONDS"' $list & done; wait' &
   readers=$!
   run inside stressed stress-ng --procfs 2 --sysfs 2 --temp-path /scratch --no-rand-seed \
