@@ -74,7 +74,7 @@ telltales() {
     hostname
     cat /etc/machine-id /proc/sys/kernel/random/boot_id 2>/dev/null
     cat /proc/cmdline
-    tr ' ' '\n' </proc/cmdline | grep = | awk 'length >= 16'
+    tr ' ' '\n' </proc/cmdline | awk '/=/ && length >= 16'
     find /sys/devices -type f \( -name serial -o -name wwid -o -name uuid -o -name unique_number \
       -o -name product_uuid -o -name '*_serial' -o -name backing_file -o -name vpd_pg80 \) \
       -exec grep -a -h -s '' {} + | tr -d '\0'
