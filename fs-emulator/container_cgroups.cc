@@ -99,6 +99,17 @@ std::optional<double> read_quota(const CgroupLevel& level, Version version) {
   return static_cast<double>(*quota) / static_cast<double>(*period);
 }
 
+// A v2 cgroup whose parent does not delegate cpuset has no such file; its parent's holds.
+std::vector<unsigned> innermost_set(const CgroupLevels& cpuset, const std::string& file) {
+  for (const CgroupLevel& level : cpuset.levels) {
+    const Result<std::string> text = level.directory.read_file(file);
+    if (!text.ok()) continue;
+    std::vector<unsigned> set = parse_cpu_list(text.value());
+    if (!set.empty()) return set;
+  }
+  return {};
+}
+
 struct StatField {
   std::string_view v1;
   std::string_view v2;
@@ -291,16 +302,13 @@ CpuQuota read_cpu_quota(const CgroupLevels& cpu) {
 }
 
 std::vector<unsigned> read_cpu_set(const CgroupLevels& cpuset) {
-  const std::string file =
-      cpuset.version == Version::kOne ? "cpuset.effective_cpus" : "cpuset.cpus.effective";
-  // A v2 cgroup whose parent does not delegate cpuset has no such file; its parent's holds.
-  for (const CgroupLevel& level : cpuset.levels) {
-    const Result<std::string> text = level.directory.read_file(file);
-    if (!text.ok()) continue;
-    std::vector<unsigned> cpus = parse_cpu_list(text.value());
-    if (!cpus.empty()) return cpus;
-  }
-  return {};
+  const bool is_v1 = cpuset.version == Version::kOne;
+  return innermost_set(cpuset, is_v1 ? "cpuset.effective_cpus" : "cpuset.cpus.effective");
+}
+
+std::vector<unsigned> read_memory_node_set(const CgroupLevels& cpuset) {
+  const bool is_v1 = cpuset.version == Version::kOne;
+  return innermost_set(cpuset, is_v1 ? "cpuset.effective_mems" : "cpuset.mems.effective");
 }
 
 Result<CpuTimes> read_cpu_times(const CgroupLevels& cpuacct, std::string_view name) {

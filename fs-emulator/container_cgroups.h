@@ -101,6 +101,8 @@ CpuQuota read_cpu_quota(const CgroupLevels& cpu);
 
 // The cpus that the innermost level may run on; empty: not limited, or not known.
 std::vector<unsigned> read_cpu_set(const CgroupLevels& cpuset);
+// The same for the memory nodes.
+std::vector<unsigned> read_memory_node_set(const CgroupLevels& cpuset);
 
 struct CpuTimes {
   std::uint64_t user_ns = 0;

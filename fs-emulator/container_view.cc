@@ -40,6 +40,10 @@ Result<std::string> ContainerView::host_proc(const std::string& file) const {
   return parts_.host.proc.read_file(file);
 }
 
+Result<std::string> ContainerView::host_sys(const std::string& file) const {
+  return parts_.host.sys.read_file(file);
+}
+
 std::uint64_t ContainerView::since_start_ns() const {
   return parts_.now.boot_ns - std::min(parts_.now.boot_ns, parts_.start_boot_ns);
 }
@@ -95,6 +99,16 @@ CpuView ContainerView::cpus() const {
   if (whole_cpus < view.host_cpus.size()) view.host_cpus.resize(whole_cpus);
   view.level = quota.level;
   return view;
+}
+
+std::vector<unsigned> ContainerView::memory_nodes() const {
+  const Result<CgroupLevels> cpuset = levels("cpuset");
+  if (cpuset.ok()) {
+    std::vector<unsigned> nodes = read_memory_node_set(cpuset.value());
+    if (!nodes.empty()) return nodes;
+  }
+  const Result<std::string> online = host_sys("devices/system/node/online");
+  return online.ok() ? parse_cpu_list(online.value()) : std::vector<unsigned>{};
 }
 
 CpuTable ContainerView::cpu_table(const CpuView& cpus) const {

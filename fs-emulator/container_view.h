@@ -55,6 +55,7 @@ class ContainerView {
   const std::optional<CgroupMembership>& membership() const { return membership_; }
 
   Result<std::string> host_proc(const std::string& file) const;
+  Result<std::string> host_sys(const std::string& file) const;
   std::uint64_t since_start_ns() const;
   // Since the container's start; a clock that was set by time namespaces (linux.timeOffsets, or
   // unshare(1) inside) counts as it was set.
@@ -65,6 +66,8 @@ class ContainerView {
   Result<CgroupLevels> levels(std::string_view controller) const;
   Result<MemoryUse> memory() const;
   CpuView cpus() const;
+  // Those that it may take memory from, as the host numbers them.
+  std::vector<unsigned> memory_nodes() const;
   // Brought up to date for this view.
   CpuTable cpu_table(const CpuView& cpus) const;
 

@@ -21,6 +21,12 @@ struct EmulatedFile {
   std::string_view shows;  // for the documentation
 };
 
+// A directory that is wholly ours: the emulated files below it, and nothing of the kernel's.
+struct EmulatedDirectory {
+  std::string_view path;
+  std::string_view shows;
+};
+
 // A directory of the host that has no business in a container: an empty one lies over it.
 struct MaskedPath {
   std::string_view path;
@@ -28,10 +34,10 @@ struct MaskedPath {
 };
 
 std::span<const EmulatedFile> emulated_files();
+std::span<const EmulatedDirectory> emulated_directories();
 std::span<const MaskedPath> masked_paths();
 
 Result<std::string> read_buddyinfo(const ContainerView& container);
-Result<std::string> read_cpu_list(const ContainerView& container);
 Result<std::string> read_cpu_pressure(const ContainerView& container);
 Result<std::string> read_cpuinfo(const ContainerView& container);
 Result<std::string> read_diskstats(const ContainerView& container);

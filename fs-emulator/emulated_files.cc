@@ -30,9 +30,17 @@ constexpr std::array kFiles = {
     EmulatedFile{"/proc/uptime", 0444, read_uptime, "seconds since the container's start"},
     EmulatedFile{"/proc/vmstat", 0444, read_vmstat, "page counts of the cgroup"},
     EmulatedFile{"/proc/zoneinfo", 0444, read_zoneinfo, "memory of the cgroup as one zone"},
-    EmulatedFile{"/sys/devices/system/cpu/online", 0444, read_cpu_list, "processors as a list"},
-    EmulatedFile{"/sys/devices/system/cpu/possible", 0444, read_cpu_list, "processors as a list"},
-    EmulatedFile{"/sys/devices/system/cpu/present", 0444, read_cpu_list, "processors as a list"},
+};
+
+// One mount for all that is in it. Of the processors and memory nodes that is what machine_tree.cc
+// has readers for.
+constexpr std::array kDirectories = {
+    EmulatedDirectory{"/proc/pressure", "the files of it that are listed above"},
+    EmulatedDirectory{"/sys/devices/system/cpu",
+                      "as many processors as the limits allow, numbered from 0, with the topology, "
+                      "caches and vulnerabilities of the host's that stand for them"},
+    EmulatedDirectory{"/sys/devices/system/node",
+                      "the memory nodes of the cpuset, with their part of the cgroup's memory"},
 };
 
 // Every place of the host's /proc and /sys that is covered by an empty directory. Files that only
@@ -56,11 +64,12 @@ constexpr bool sorted_by_path(const Table& table) {
            return a.path >= b.path;
          }) == table.end();
 }
-static_assert(sorted_by_path(kFiles) && sorted_by_path(kMasks));
+static_assert(sorted_by_path(kFiles) && sorted_by_path(kDirectories) && sorted_by_path(kMasks));
 
 }  // namespace
 
 std::span<const EmulatedFile> emulated_files() { return kFiles; }
+std::span<const EmulatedDirectory> emulated_directories() { return kDirectories; }
 std::span<const MaskedPath> masked_paths() { return kMasks; }
 
 }  // namespace sysbox::fs

@@ -26,6 +26,13 @@ UtsName uts_name_of(const Node& node) {
   return node.path.ends_with("/hostname") ? UtsName::kHost : UtsName::kDomain;
 }
 
+Result<std::string> read_live(const Node& node, const ContainerView& view) {
+  if (node.kind == NodeKind::kLive) return emulated_files()[node.table_row].read(view);
+  const MachineEntry& entry = node.machine_entry();
+  if (entry.read == nullptr) return errno_error(EISDIR, entry.below);
+  return entry.read(entry, node.number, view);
+}
+
 }  // namespace
 
 void FileTree::assign(std::shared_ptr<ContainerState> container) {
@@ -55,19 +62,20 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
   }
   const Node& node = *TRY(file_of(inode));
   out.stat.st_mode = node.mode;
-  out.stat.st_nlink = S_ISDIR(node.mode) ? 2 : 1;
+  // 1: how many directories are in it is not said.
+  out.stat.st_nlink = node.kind == NodeKind::kEmptyDirectory ? 2 : 1;
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return out;  // a spare: owner and size are not known, the kernel has to ask again
   out.stat.st_uid = state->owner_uid;
   out.stat.st_gid = state->owner_gid;
   out.stat.st_atim.tv_sec = out.stat.st_mtim.tv_sec = out.stat.st_ctim.tv_sec =
       state->made_wall_seconds;
-  if (node.kind == NodeKind::kEmptyDirectory) {
+  if (!S_ISREG(node.mode)) {
     out.valid_seconds = kForever;
     return out;
   }
-  if (has_lasting_size(node)) out.valid_seconds = kForever;
-  if (node.path.starts_with("/sys/")) {
+  if (node.kind == NodeKind::kMachineEntry || has_lasting_size(node)) out.valid_seconds = kForever;
+  if (node.kind == NodeKind::kMachineEntry || node.path.starts_with("/sys/")) {
     out.stat.st_size = kSysfsFileSize;
     return out;
   }
@@ -78,10 +86,35 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
   return out;
 }
 
+Result<bool> FileTree::is_there(fuse_ino_t inode, int pid) {
+  const Node& node = *TRY(file_of(inode));
+  if (!depends_on_requester(inode)) return true;
+  const std::shared_ptr<ContainerState> state = container();
+  if (!state) return errno_error(ESTALE, node.name);
+  const ContainerView view = state->view_of(pid);
+  if (node.kind == NodeKind::kMachinePlace) return has_place(node.place, node.number, view);
+  return has_entry(node.machine_entry(), node.number, view);
+}
+
+bool FileTree::depends_on_requester(fuse_ino_t inode) {
+  const Node* node = NodeList::instance().find(inode);
+  if (node == nullptr) return false;
+  if (node->kind == NodeKind::kMachinePlace) return true;
+  return node->kind == NodeKind::kMachineEntry && S_ISLNK(node->mode);
+}
+
+Result<std::string> FileTree::link_target(fuse_ino_t inode, int pid) {
+  const Node& node = *TRY(file_of(inode));
+  if (!S_ISLNK(node.mode)) return errno_error(EINVAL, node.name);
+  return *TRY(text_for(node, inode, pid));
+}
+
 Result<SharedText> FileTree::text_for(const Node& node, fuse_ino_t inode, int pid) {
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return errno_error(ESTALE, node.path);
-  if (node.kind == NodeKind::kLive) return live_text(*state, node, inode, pid);
+  if (node.kind == NodeKind::kLive || node.kind == NodeKind::kMachineEntry) {
+    return live_text(*state, node, inode, pid);
+  }
   std::string text;
   if (node.kind == NodeKind::kSysctl) text = state->sysctls.value(node.table_row);
   if (node.kind == NodeKind::kUtsName) {
@@ -100,7 +133,7 @@ Result<SharedText> FileTree::live_text(ContainerState& state, const Node& node, 
   const std::optional<CgroupMembership>& cgroups = view.membership();
   if (cgroups) recent = recent_.of_cgroup(inode, *cgroups, pid, now_ns);
   if (recent) return recent;
-  auto text = std::make_shared<const std::string>(TRY(emulated_files()[node.table_row].read(view)));
+  auto text = std::make_shared<const std::string>(TRY(read_live(node, view)));
   if (!cgroups) return SharedText(std::move(text));
   return recent_.add(inode, *cgroups, pid, now_ns, std::move(text));
 }

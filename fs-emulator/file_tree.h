@@ -80,6 +80,11 @@ class FileTree {
 
   Result<NodeAttributes> attributes(fuse_ino_t inode, int pid);
 
+  // Whether who asks has the cpu or memory node that the directory or link is of.
+  Result<bool> is_there(fuse_ino_t inode, int pid);
+  static bool depends_on_requester(fuse_ino_t inode);
+  Result<std::string> link_target(fuse_ino_t inode, int pid);
+
   Result<std::uint64_t> open(fuse_ino_t inode, int flags, const Caller& caller);
   void release(std::uint64_t handle) { open_files_.release(handle); }
   Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,

@@ -47,14 +47,15 @@ Result<struct fuse_entry_param> entry_of(FileTree& tree, fuse_ino_t inode, int p
   entry.ino = inode;
   entry.attr = attributes.stat;
   entry.attr_timeout = attributes.valid_seconds;
-  entry.entry_timeout = kEntrySeconds;
+  // Who asks next may have fewer cpus.
+  entry.entry_timeout = FileTree::depends_on_requester(inode) ? 0 : kEntrySeconds;
   return entry;
 }
 
 Result<struct fuse_entry_param> look_up(FileTree& tree, fuse_ino_t parent, const char* name,
                                         int pid) {
-  const std::optional<fuse_ino_t> inode = NodeList::instance().inode_of(name);
-  if (parent != FUSE_ROOT_ID || !inode) return errno_error(ENOENT, name);
+  const std::optional<fuse_ino_t> inode = NodeList::instance().inode_of(name, parent);
+  if (!inode || !TRY(tree.is_there(*inode, pid))) return errno_error(ENOENT, name);
   return entry_of(tree, *inode, pid);
 }
 
@@ -120,22 +121,22 @@ void on_fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/,
   fuse_reply_err(request, EINVAL);
 }
 
-// The root's entries; every other directory is empty.
 enum class Listing { kNames, kWithAttributes };
 
 Result<std::string> list(fuse_req_t request, fuse_ino_t directory, std::size_t size,
                          std::size_t from, Listing listing) {
   FileTree& tree = tree_of(request);
+  const int pid = fuse_req_ctx(request)->pid;
   std::string out(size, '\0');
   std::size_t used = 0;
-  const std::size_t count = directory == FUSE_ROOT_ID ? NodeList::instance().nodes().size() : 0;
+  const std::vector<fuse_ino_t>& contents = NodeList::instance().in_directory(directory);
   constexpr std::array kDots = {".", ".."};
-  for (std::size_t i = from; i < kDots.size() + count; ++i) {
+  for (std::size_t i = from; i < kDots.size() + contents.size(); ++i) {
     const bool is_dot = i < kDots.size();
-    const fuse_ino_t inode =
-        is_dot ? directory : NodeList::kFirstInode + static_cast<fuse_ino_t>(i - kDots.size());
+    const fuse_ino_t inode = is_dot ? directory : contents[i - kDots.size()];
+    if (!is_dot && !TRY(tree.is_there(inode, pid))) continue;
     const char* name = is_dot ? kDots[i] : NodeList::instance().find(inode)->name.c_str();
-    struct fuse_entry_param entry = TRY(entry_of(tree, inode, fuse_req_ctx(request)->pid));
+    struct fuse_entry_param entry = TRY(entry_of(tree, inode, pid));
     if (is_dot) entry.ino = 0;  // no lookup of these
     const auto next = static_cast<off_t>(i + 1);
     const std::size_t room = size - used;
@@ -168,6 +169,13 @@ void on_readdirplus(fuse_req_t request, fuse_ino_t directory, std::size_t size, 
   reply_listing(request, directory, size, offset, Listing::kWithAttributes);
 }
 
+void on_readlink(fuse_req_t request, fuse_ino_t inode) noexcept {
+  const Result<std::string> target =
+      tree_of(request).link_target(inode, fuse_req_ctx(request)->pid);
+  if (!target.ok()) return reply_error(request, target.error());
+  fuse_reply_readlink(request, target.value().c_str());
+}
+
 struct fuse_lowlevel_ops operations() {
   struct fuse_lowlevel_ops ops {};
   ops.init = on_init;
@@ -179,6 +187,7 @@ struct fuse_lowlevel_ops operations() {
   ops.read = on_read;
   ops.write = on_write;
   ops.fsync = on_fsync;
+  ops.readlink = on_readlink;
   ops.readdir = on_readdir;
   ops.readdirplus = on_readdirplus;
   return ops;

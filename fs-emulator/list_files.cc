@@ -53,8 +53,8 @@ std::string list_files_as_markdown() {
   std::string out =
       "# Emulated files\n\n"
       "Printed by `sysbox-fs --list-files`. A system container has the real procfs of its pid\n"
-      "namespace and the real sysfs of its network namespace; over these single files of them\n"
-      "lies one of ours. What is not listed is the kernel's own, with its rules for user\n"
+      "namespace and the real sysfs of its network namespace; over these files and directories\n"
+      "of them lies one of ours. What is not listed is the kernel's own, with its rules for user\n"
       "namespaces.\n\n"
       "## Made for each reader\n\n"
       "From the cgroup limits of the process that reads, so that a nested container sees its\n"
@@ -62,6 +62,10 @@ std::string list_files_as_markdown() {
       "| file | mode | shows |\n|---|---|---|\n";
   for (const EmulatedFile& file : emulated_files()) {
     out += join("| ", file.path, " | ", octal(file.mode), " | ", file.shows, " |\n");
+  }
+  out += "\nDirectories that are wholly ours:\n\n| directory | shows |\n|---|---|\n";
+  for (const EmulatedDirectory& directory : emulated_directories()) {
+    out += join("| ", directory.path, " | ", directory.shows, " |\n");
   }
   out +=
       "\n## Settings kept per container\n\n"

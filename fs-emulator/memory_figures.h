@@ -33,6 +33,11 @@ MemoryFigures memory_figures(std::string_view host_meminfo, const MemoryUse& use
 Result<MemoryFigures> read_memory_figures(const ContainerView& container);
 MemoryFigures read_memory_figures(const ContainerView& container, std::string_view host_meminfo);
 
+// The number in the line of that name in /proc/meminfo and in that of a memory node.
+std::uint64_t meminfo_line_value(std::string_view name, const MemoryFigures& figures);
+// The line with another number, right-aligned where its own stood.
+void append_meminfo_line(std::string& out, std::string_view line, std::uint64_t value);
+
 // The line of that name in /proc/vmstat and /proc/zoneinfo; 0 for what is not kept per cgroup.
 std::uint64_t vmstat_value(std::string_view name, const MemoryFigures& figures);
 std::uint64_t pages(std::uint64_t kb);

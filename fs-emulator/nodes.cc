@@ -1,7 +1,9 @@
 #include "fs-emulator/nodes.h"
 
 #include <algorithm>
+#include <unordered_map>
 
+#include "common/syscalls.h"
 #include "fs-emulator/emulated_file.h"
 #include "fs-emulator/host_hardware.h"
 #include "fs-emulator/namespaced_settings.h"
@@ -19,26 +21,106 @@ std::string node_name(std::string_view path) {
   return name;
 }
 
-std::vector<Node> make_nodes() {
-  std::vector<Node> nodes;
-  for (std::size_t row = 0; row < sysctls().size(); ++row) {
-    const Sysctl& sysctl = sysctls()[row];
-    const NodeKind kind =
-        sysctl.policy == SysctlPolicy::UtsName ? NodeKind::kUtsName : NodeKind::kSysctl;
-    nodes.push_back({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
-  }
-  for (std::size_t row = 0; row < masked_paths().size(); ++row) {
-    const MaskedPath& mask = masked_paths()[row];
-    nodes.push_back(
-        {node_name(mask.path), mask.path, NodeKind::kEmptyDirectory, S_IFDIR | 0555U, row});
-  }
-  for (std::size_t row = 0; row < emulated_files().size(); ++row) {
-    const EmulatedFile& file = emulated_files()[row];
-    nodes.push_back({node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
-  }
-  nodes.push_back({kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
-  return nodes;
+// Whether the running kernel has the file; a directory of ours is to hold no more than its own.
+bool kernel_has(std::string_view path) {
+  return sys::fstatat(AT_FDCWD, std::string(path), AT_SYMLINK_NOFOLLOW).ok();
 }
+
+class NodeTable {
+ public:
+  std::vector<Node> make() {
+    add_sysctls();
+    add_masks();
+    add_directories();
+    add_files();
+    add({kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
+    if (directories_.contains("/sys/devices/system/cpu")) {
+      add_place(MachinePlace::kCpus, 0, directories_["/sys/devices/system/cpu"]);
+    }
+    if (directories_.contains("/sys/devices/system/node")) {
+      add_place(MachinePlace::kNodes, 0, directories_["/sys/devices/system/node"]);
+    }
+    return std::move(nodes_);
+  }
+
+ private:
+  fuse_ino_t add(Node node) {
+    nodes_.push_back(std::move(node));
+    return NodeList::kFirstInode + nodes_.size() - 1;
+  }
+
+  void add_sysctls() {
+    for (std::size_t row = 0; row < sysctls().size(); ++row) {
+      const Sysctl& sysctl = sysctls()[row];
+      const NodeKind kind =
+          sysctl.policy == SysctlPolicy::UtsName ? NodeKind::kUtsName : NodeKind::kSysctl;
+      add({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
+    }
+  }
+
+  void add_masks() {
+    for (std::size_t row = 0; row < masked_paths().size(); ++row) {
+      const MaskedPath& mask = masked_paths()[row];
+      add({node_name(mask.path), mask.path, NodeKind::kEmptyDirectory, S_IFDIR | 0555U, row});
+    }
+  }
+
+  void add_directories() {
+    for (std::size_t row = 0; row < emulated_directories().size(); ++row) {
+      const std::string_view path = emulated_directories()[row].path;
+      directories_[path] = add({node_name(path), path, NodeKind::kDirectory, S_IFDIR | 0555U, row});
+    }
+  }
+
+  void add_files() {
+    for (std::size_t row = 0; row < emulated_files().size(); ++row) {
+      const EmulatedFile& file = emulated_files()[row];
+      const std::size_t slash = file.path.rfind('/');
+      const auto directory = directories_.find(file.path.substr(0, slash));
+      Node node{node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row};
+      if (directory != directories_.end()) {
+        if (!kernel_has(file.path)) continue;
+        node.name = file.path.substr(slash + 1);
+        node.parent = directory->second;
+      }
+      add(std::move(node));
+    }
+  }
+
+  // What is in it, and in the places below it.
+  void add_place(MachinePlace place, unsigned number, fuse_ino_t directory) {
+    std::unordered_map<std::string_view, fuse_ino_t> seen = {{"", directory}};
+    const std::vector<MachineEntry>& entries = machine().of(place);
+    for (std::size_t row = 0; row < entries.size(); ++row) {
+      const std::string_view path = entries[row].below;
+      const std::size_t slash = path.rfind('/');
+      const bool is_top = slash == std::string_view::npos;
+      const fuse_ino_t parent = seen[is_top ? "" : path.substr(0, slash)];
+      seen[path] = add({std::string(is_top ? path : path.substr(slash + 1)), "",
+                        NodeKind::kMachineEntry, entries[row].mode, row, parent, place, number});
+    }
+    if (place == MachinePlace::kCpus) {
+      for (unsigned cpu = 0; cpu < machine().cpus; ++cpu) {
+        add_numbered("cpu", MachinePlace::kCpu, cpu, directory);
+      }
+    }
+    if (place == MachinePlace::kNodes) {
+      for (const unsigned node : machine().nodes) {
+        add_numbered("node", MachinePlace::kNode, node, directory);
+      }
+    }
+  }
+
+  void add_numbered(std::string_view name, MachinePlace place, unsigned number,
+                    fuse_ino_t directory) {
+    const fuse_ino_t own = add({join(name, number), "", NodeKind::kMachinePlace, S_IFDIR | 0755U, 0,
+                                directory, place, number});
+    add_place(place, number, own);
+  }
+
+  std::vector<Node> nodes_;
+  std::unordered_map<std::string_view, fuse_ino_t> directories_;
+};
 
 Piece piece_over(std::string_view path, std::string source) {
   const bool is_proc = path.starts_with("/proc/");
@@ -47,12 +129,29 @@ Piece piece_over(std::string_view path, std::string source) {
 
 }  // namespace
 
+const MachineEntry& Node::machine_entry() const { return machine().of(place)[table_row]; }
+
+const MachineTree& machine() {
+  static const MachineTree tree = [] {
+    const Result<RootDir> sys = RootDir::open("/sys");
+    return sys.ok() ? scan_machine(sys.value()) : MachineTree{};
+  }();
+  return tree;
+}
+
 NodeList::NodeList(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) by_name_.emplace(nodes_[i].name, kFirstInode + i);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    directories_[nodes_[i].parent].push_back(kFirstInode + i);
+  }
+  // For looking names up.
+  for (auto& [inode, contents] : directories_) {
+    std::sort(contents.begin(), contents.end(),
+              [this](fuse_ino_t a, fuse_ino_t b) { return find(a)->name < find(b)->name; });
+  }
 }
 
 const NodeList& NodeList::instance() {
-  static const NodeList list(make_nodes());
+  static const NodeList list(NodeTable().make());
   return list;
 }
 
@@ -61,17 +160,26 @@ const Node* NodeList::find(fuse_ino_t inode) const {
   return &nodes_[inode - kFirstInode];
 }
 
-std::optional<fuse_ino_t> NodeList::inode_of(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  if (found == by_name_.end()) return {};
-  return found->second;
+std::optional<fuse_ino_t> NodeList::inode_of(std::string_view name, fuse_ino_t parent) const {
+  const std::vector<fuse_ino_t>& contents = in_directory(parent);
+  const auto found = std::lower_bound(
+      contents.begin(), contents.end(), name,
+      [this](fuse_ino_t inode, std::string_view wanted) { return find(inode)->name < wanted; });
+  if (found == contents.end() || find(*found)->name != name) return {};
+  return *found;
+}
+
+const std::vector<fuse_ino_t>& NodeList::in_directory(fuse_ino_t inode) const {
+  static const std::vector<fuse_ino_t> nothing;
+  const auto found = directories_.find(inode);
+  return found == directories_.end() ? nothing : found->second;
 }
 
 std::string NodeList::numbers() const {
   // FNV-1a, 64 bits.
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const Node& node : nodes_) {
-    for (const char byte : join(node.name, "/", node.mode, "/")) {
+    for (const char byte : join(node.parent, "/", node.name, "/", node.mode, "/")) {
       hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
     }
   }
@@ -82,6 +190,7 @@ const std::vector<Piece>& all_pieces() {
   static const std::vector<Piece> pieces = [] {
     std::vector<Piece> all;
     for (const Node& node : NodeList::instance().nodes()) {
+      if (node.parent != FUSE_ROOT_ID) continue;
       if (node.path.empty() || is_namespaced_by_kernel(node.path)) continue;
       all.push_back(piece_over(node.path, node.name));
     }

@@ -1,7 +1,7 @@
 #pragma once
 
 // The nodes of a container's FUSE connection, made from the tables: inode numbers ↔ names. All
-// containers have the same.
+// containers have the same; of the cpus and memory nodes each sees its own.
 
 #include <fuse_lowlevel.h>
 #include <sys/types.h>
@@ -15,17 +15,33 @@
 
 #include "fs-emulator/api.h"
 #include "fs-emulator/container_view.h"
+#include "fs-emulator/machine_tree.h"
 
 namespace sysbox::fs {
 
-enum class NodeKind : std::uint8_t { kLive, kSysctl, kUtsName, kEmptyDirectory };
+enum class NodeKind : std::uint8_t {
+  kLive,
+  kSysctl,
+  kUtsName,
+  kEmptyDirectory,
+  kDirectory,     // of emulated_directories(): what is in it are nodes too
+  kMachinePlace,  // the directory of one cpu or memory node
+  kMachineEntry,
+};
 
 struct Node {
-  std::string name;       // "proc:sys:kernel:panic": the tree is flat
-  std::string_view path;  // "/proc/sys/kernel/panic"
+  // A piece's, which are in the root: "proc:sys:kernel:panic"; of others the last of the path.
+  std::string name;
+  std::string_view path;  // "/proc/sys/kernel/panic"; of what is in no table, ""
   NodeKind kind;
   mode_t mode;            // with the file type
-  std::size_t table_row;  // of emulated_files(), sysctls() or masked_paths()
+  std::size_t table_row;  // of emulated_files(), sysctls(), masked_paths() or machine().of(place)
+  fuse_ino_t parent = FUSE_ROOT_ID;
+  // Of kMachinePlace and kMachineEntry.
+  MachinePlace place = MachinePlace::kCpus;
+  unsigned number = 0;
+
+  const MachineEntry& machine_entry() const;
 };
 
 class NodeList {
@@ -36,7 +52,9 @@ class NodeList {
   static constexpr fuse_ino_t kFirstInode = FUSE_ROOT_ID + 1;
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node* find(fuse_ino_t inode) const;
-  std::optional<fuse_ino_t> inode_of(std::string_view name) const;
+  std::optional<fuse_ino_t> inode_of(std::string_view name, fuse_ino_t parent = FUSE_ROOT_ID) const;
+  // In order.
+  const std::vector<fuse_ino_t>& in_directory(fuse_ino_t inode) const;
   // Two lists of the same have the same numbers for the same names.
   std::string numbers() const;
 
@@ -44,8 +62,11 @@ class NodeList {
   explicit NodeList(std::vector<Node> nodes);
 
   const std::vector<Node> nodes_;
-  std::unordered_map<std::string_view, fuse_ino_t> by_name_;
+  std::unordered_map<fuse_ino_t, std::vector<fuse_ino_t>> directories_;
 };
+
+// The running kernel's machine, scanned once.
+const MachineTree& machine();
 
 // The nodes of the tables as pieces, none below another.
 const std::vector<Piece>& all_pieces();

@@ -26,6 +26,8 @@ struct Line {
 constexpr std::array kLines = {
     Line{"MemTotal", [](const Figures& f) { return f.total_kb; }},
     Line{"MemFree", [](const Figures& f) { return f.free_kb; }},
+    Line{"MemUsed", [](const Figures& f) { return f.total_kb - f.free_kb; }},
+    Line{"FilePages", [](const Figures& f) { return f.stat.file / kKb; }},
     Line{"MemAvailable", [](const Figures& f) { return f.available_kb; }},
     Line{"Cached", [](const Figures& f) { return f.cached_kb; }},
     Line{"SwapCached", [](const Figures& f) { return f.stat.swap_cached / kKb; }},
@@ -74,8 +76,15 @@ constexpr std::array kLines = {
 };
 constexpr std::array<std::string_view, 2> kHostLines = {"Hugepagesize", "VmallocTotal"};
 
-// The number in `line`, right-aligned where the host's stood, what follows it kept.
-void append_line(std::string& out, std::string_view line, std::uint64_t value) {
+}  // namespace
+
+std::uint64_t meminfo_line_value(std::string_view name, const MemoryFigures& figures) {
+  const auto known = std::find_if(kLines.begin(), kLines.end(),
+                                  [name](const Line& entry) { return entry.name == name; });
+  return known == kLines.end() ? 0 : known->value(figures);
+}
+
+void append_meminfo_line(std::string& out, std::string_view line, std::uint64_t value) {
   const std::size_t colon = line.find(':');
   std::size_t begin = colon + 1;
   while (begin < line.size() && line[begin] == ' ') ++begin;
@@ -89,8 +98,6 @@ void append_line(std::string& out, std::string_view line, std::uint64_t value) {
   out += line.substr(end);
   out += '\n';
 }
-
-}  // namespace
 
 Result<std::string> read_meminfo(const ContainerView& container) {
   const std::string host = TRY(container.host_proc("meminfo"));
@@ -107,9 +114,7 @@ Result<std::string> read_meminfo(const ContainerView& container) {
       out += '\n';
       continue;
     }
-    const auto known = std::find_if(kLines.begin(), kLines.end(),
-                                    [name](const Line& entry) { return entry.name == name; });
-    append_line(out, line, known == kLines.end() ? 0 : known->value(figures));
+    append_meminfo_line(out, line, meminfo_line_value(name, figures));
   }
   return out;
 }

@@ -130,13 +130,6 @@ TEST_F(CpuFiles, CpuinfoKeepsWhatBelongsToNoProcessor) {
   EXPECT_THAT(read(read_cpuinfo), ::testing::EndsWith("\n\nHardware\t: Board\n"));
 }
 
-TEST_F(CpuFiles, CpuListCountsFromZero) {
-  EXPECT_EQ(read(read_cpu_list), "0-3\n");
-  use_cgroup_v1();
-  one_cpu();
-  EXPECT_EQ(read(read_cpu_list), "0\n");
-}
-
 TEST_F(CpuFiles, DiskstatsShowsOnlyWhatTheContainerUsed) {
   files_.set("proc/diskstats",
              " 254       0 vda 58313 11631 3463906 12878 9757 7105 2365784 4928 0 6920 18243\n"

@@ -389,7 +389,7 @@ TEST_F(EmulatedTree, LiveFilesFollowARealCgroup) {
   DaemonParts parts;
   const Tree box(parts.registry(), request_for("box", cgroup.directories()));
   EXPECT_EQ(meminfo_value(box.read("proc:meminfo"), "MemTotal"), 524288U);
-  EXPECT_EQ(box.read("sys:devices:system:cpu:online"), "0\n");
+  EXPECT_EQ(box.read("sys:devices:system:cpu/online"), "0\n");
   EXPECT_EQ(box.read("proc:cpuinfo").find("processor\t: 1"), std::string::npos);
   EXPECT_THAT(box.read("proc:uptime"), StartsWith("0."));
   EXPECT_EQ(box.read("proc:stat").find("cpu1"), std::string::npos);

@@ -23,14 +23,38 @@ TEST(Nodes, AreFoundByNameAndNumber) {
   EXPECT_EQ(list.find(1'000'000), nullptr);
 }
 
-TEST(Pieces, AreAllNodesOnce) {
-  const std::size_t nodes = NodeList::instance().nodes().size();
+TEST(Nodes, HaveEachANameOfItsOwnInTheirDirectory) {
+  const NodeList& list = NodeList::instance();
+  for (std::size_t i = 0; i < list.nodes().size(); ++i) {
+    const Node& node = list.nodes()[i];
+    EXPECT_EQ(list.inode_of(node.name, node.parent), NodeList::kFirstInode + i) << node.name;
+    EXPECT_TRUE(node.parent == FUSE_ROOT_ID || S_ISDIR(list.find(node.parent)->mode));
+  }
+}
+
+TEST(Nodes, BelowTheCpusAreTheKernelsOwn) {
+  const NodeList& list = NodeList::instance();
+  const auto cpus = list.inode_of("sys:devices:system:cpu");
+  ASSERT_TRUE(cpus.has_value());
+  const auto first = list.inode_of("cpu0", *cpus);
+  ASSERT_TRUE(first.has_value());
+  EXPECT_TRUE(list.inode_of("online", *cpus).has_value());
+  for (const fuse_ino_t inode : list.in_directory(*first)) {
+    const std::string name = list.find(inode)->name;
+    // The first processor often can't be turned off.
+    if (name == "online") continue;
+    EXPECT_TRUE(
+        sys::fstatat(AT_FDCWD, "/sys/devices/system/cpu/cpu0/" + name, AT_SYMLINK_NOFOLLOW).ok())
+        << name;
+  }
+}
+
+TEST(Pieces, AreWhatIsInTheRoot) {
+  const std::size_t in_root = NodeList::instance().in_directory(FUSE_ROOT_ID).size();
   constexpr std::size_t kTheEmptyDirectory = 1;
-  EXPECT_EQ(nodes, emulated_files().size() + sysctls().size() + masked_paths().size() +
-                       kTheEmptyDirectory);
   const std::size_t left_to_the_kernel =
       is_namespaced_by_kernel("/proc/sys/kernel/pid_max") ? 1 : 0;
-  EXPECT_EQ(all_pieces().size(), nodes - kTheEmptyDirectory - left_to_the_kernel);
+  EXPECT_EQ(all_pieces().size(), in_root - kTheEmptyDirectory - left_to_the_kernel);
 }
 
 TEST(Pieces, DoNotLieBelowEachOther) {
