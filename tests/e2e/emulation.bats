@@ -264,6 +264,7 @@ meminfo() { # CONTAINER FIELD: in kB
 
 @test "who may write a setting: the container's root, by whatever way it came, and nobody else" {
   local user='echo 5 >/proc/sys/kernel/panic || echo refused'
+  inside other sh -c 'echo 0 >/proc/sys/kernel/panic'
   run runc exec --user 1000:1000 other sh -c "$user; unshare --user --map-root-user sh -c '$user'"
   assert_equal "$(grep -c refused <<<"$output")" 2 refusals
   assert_equal "$(inside other cat /proc/sys/kernel/panic)" 0
