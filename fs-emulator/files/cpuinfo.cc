@@ -1,5 +1,6 @@
-#include <algorithm>
 #include <map>
+#include <set>
+#include <vector>
 
 #include "fs-emulator/emulated_file.h"
 #include "fs-emulator/text_fields.h"
@@ -41,21 +42,48 @@ Processors split_processors(std::string_view text) {
   return found;
 }
 
+// How the processors that are shown lie in packages ("physical id") and cores. Blocks that name
+// neither, as on arm, are all of one package.
+struct Topology {
+  std::map<std::string_view, std::size_t> threads;  // by package
+  std::map<std::string_view, std::set<std::string_view>> cores;
+};
+
+std::string_view line_value(std::string_view block, std::string_view key) {
+  while (!block.empty()) {
+    const std::string_view line = next_line(block);
+    if (key_of(line) == key) return value_of(line);
+  }
+  return {};
+}
+
+Topology topology_of(const std::vector<std::string_view>& blocks) {
+  Topology topology;
+  for (const std::string_view block : blocks) {
+    const std::string_view package = line_value(block, "physical id");
+    ++topology.threads[package];
+    topology.cores[package].insert(line_value(block, "core id"));
+  }
+  return topology;
+}
+
 void append_with_value(std::string& out, std::string_view line, std::size_t value) {
   out += line.substr(0, line.find(':') + 1);
   out += join(" ", value, "\n");
 }
 
 void append_processor(std::string& out, std::string_view block, std::size_t index,
-                      std::size_t count) {
+                      const Topology& topology) {
+  const std::string_view package = line_value(block, "physical id");
   while (!block.empty()) {
     const std::string_view line = next_line(block);
     const std::string_view key = key_of(line);
     if (key == "processor") {
       append_with_value(out, line, index);
-    } else if (key == "siblings" || key == "cpu cores") {
-      // No more of them than there are processors.
-      append_with_value(out, line, std::min(parse_unsigned(value_of(line)).value_or(1), count));
+    } else if (key == "siblings") {
+      append_with_value(out, line, topology.threads.at(package));
+    } else if (key == "cpu cores") {
+      append_with_value(out, line, topology.cores.at(package).size());
     } else {
       out += line;
       out += '\n';
@@ -68,14 +96,17 @@ void append_processor(std::string& out, std::string_view block, std::size_t inde
 Result<std::string> read_cpuinfo(const ContainerView& container) {
   const std::string host = TRY(container.host_proc("cpuinfo"));
   const Processors processors = split_processors(host);
-  const std::vector<unsigned> cpus = container.cpus().host_cpus;
-  std::string out;
-  for (std::size_t i = 0; i < cpus.size(); ++i) {
+  std::vector<std::string_view> shown;
+  for (const unsigned cpu : container.cpus().host_cpus) {
     // A cpu that went offline meanwhile is described by any other one.
-    auto block = processors.blocks.find(cpus[i]);
+    auto block = processors.blocks.find(cpu);
     if (block == processors.blocks.end()) block = processors.blocks.begin();
-    if (block == processors.blocks.end()) break;
-    append_processor(out, block->second, i, cpus.size());
+    if (block != processors.blocks.end()) shown.push_back(block->second);
+  }
+  const Topology topology = topology_of(shown);
+  std::string out;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    append_processor(out, shown[i], i, topology);
     out += '\n';
   }
   out += processors.tail;

@@ -8,6 +8,7 @@
 namespace sysbox::fs {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -105,24 +106,56 @@ TEST_F(CpuFiles, LoadavgHasAveragesTasksAndLastPid) {
   EXPECT_THAT(read(read_loadavg), StartsWith("0.7"));
 }
 
+// Of a host with two packages of two cores with two threads each.
+std::string x86_processor(unsigned number) {
+  return join("processor\t: ", number, "\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\n",
+              "physical id\t: ", number / 4, "\nsiblings\t: 4\ncore id\t\t: ", number / 2 % 2,
+              "\ncpu cores\t: 2\napicid\t\t: ", number + 10,
+              "\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
+}
+
+std::vector<std::string> values_of(std::string_view cpuinfo, std::string_view key) {
+  std::vector<std::string> values;
+  while (!cpuinfo.empty()) {
+    const std::string_view line = next_line(cpuinfo);
+    if (line.starts_with(key)) values.emplace_back(line.substr(line.find(':') + 2));
+  }
+  return values;
+}
+
 TEST_F(CpuFiles, CpuinfoIsCutAndRenumbered) {
-  const auto processor = [](int number, int apic) {
-    return join("processor\t: ", number, "\nmodel name\t: Test\nsiblings\t: 4\napicid\t\t: ", apic,
-                "\ncpu cores\t: 2\n\n");
-  };
-  files_.set("proc/cpuinfo",
-             processor(0, 10) + processor(1, 11) + processor(2, 12) + processor(3, 13));
+  std::string host;
+  for (unsigned cpu = 0; cpu < 8; ++cpu) host += x86_processor(cpu);
+  files_.set("proc/cpuinfo", host);
   use_cgroup_v1();
-  v1("cpuset", "cpuset.effective_cpus", "2-3\n");
+  v1("cpuset", "cpuset.effective_cpus", "2-5\n");
+  const std::string text = read(read_cpuinfo);
+  EXPECT_THAT(values_of(text, "processor"), ElementsAre("0", "1", "2", "3"));
+  EXPECT_THAT(values_of(text, "apicid"), ElementsAre("12", "13", "14", "15"));
+  // Two threads of one core in each package.
+  EXPECT_THAT(values_of(text, "siblings"), ElementsAre("2", "2", "2", "2"));
+  EXPECT_THAT(values_of(text, "cpu cores"), ElementsAre("1", "1", "1", "1"));
+  EXPECT_THAT(text, HasSubstr("\npower management:\n\nprocessor\t: 1\n"));
   one_cpu();
-  EXPECT_EQ(
-      read(read_cpuinfo),
-      "processor\t: 0\nmodel name\t: Test\nsiblings\t: 1\napicid\t\t: 12\ncpu cores\t: 1\n\n");
-  v1("cpu", "cpu.cfs_quota_us", "-1\n");
-  EXPECT_EQ(
-      read(read_cpuinfo),
-      "processor\t: 0\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 12\ncpu cores\t: 2\n\n"
-      "processor\t: 1\nmodel name\t: Test\nsiblings\t: 2\napicid\t\t: 13\ncpu cores\t: 2\n\n");
+  const std::string cut = read(read_cpuinfo);
+  EXPECT_THAT(values_of(cut, "processor"), ElementsAre("0"));
+  EXPECT_THAT(values_of(cut, "siblings"), ElementsAre("1"));
+}
+
+TEST_F(CpuFiles, CpuinfoOfArmHasNoTopology) {
+  const auto processor = [](unsigned number) {
+    return join("processor\t: ", number,
+                "\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd evtstrm aes\nCPU implementer\t: 0x41\n"
+                "CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: ",
+                number, "\n\n");
+  };
+  files_.set("proc/cpuinfo", processor(0) + processor(1) + processor(2));
+  use_cgroup_v1();
+  v1("cpuset", "cpuset.effective_cpus", "1-2\n");
+  std::string expected = processor(1) + processor(2);
+  expected.replace(expected.find(": 1\nBogo"), 3, ": 0");
+  expected.replace(expected.find(": 2\nBogo"), 3, ": 1");
+  EXPECT_EQ(read(read_cpuinfo), expected);
 }
 
 TEST_F(CpuFiles, CpuinfoKeepsWhatBelongsToNoProcessor) {
