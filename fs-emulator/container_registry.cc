@@ -141,7 +141,11 @@ std::shared_ptr<seccomp::ContainerActions> ContainerRegistry::actions_of(Contain
   if (!container.actions) {
     container.actions = make_container_actions(
         container.identity, container.tree,
-        [state = container.state](int pid) { return system_information(state->view_of(pid)); });
+        NumbersForTasks{
+            [state = container.state](int pid) { return system_information(state->view_of(pid)); },
+            [state = container.state](int pid) {
+              return state->view_of(pid).cpus().host_cpus.size();
+            }});
   }
   return container.actions;
 }

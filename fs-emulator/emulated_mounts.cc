@@ -57,11 +57,8 @@ Result<dev_t> device_of(int tree_fd) {
 class EmulatedMounts : public seccomp::ContainerActions {
  public:
   EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
-                 std::shared_ptr<const EmulatedTree> tree,
-                 ReadSystemInformation read_system_information)
-      : identity_(std::move(identity)),
-        tree_(std::move(tree)),
-        read_system_information_(std::move(read_system_information)) {
+                 std::shared_ptr<const EmulatedTree> tree, NumbersForTasks numbers)
+      : identity_(std::move(identity)), tree_(std::move(tree)), numbers_(std::move(numbers)) {
     for (const Piece& piece : tree_->pieces) {
       (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_)
           .push_back({piece.target, tree_->mount.get(), piece.source});
@@ -100,7 +97,10 @@ class EmulatedMounts : public seccomp::ContainerActions {
   bool is_piece_device(dev_t device) const override { return device == device_; }
 
   Result<seccomp::SystemInformation> system_information(pid_t tid_on_host) override {
-    return read_system_information_(tid_on_host);
+    return numbers_.system_information(tid_on_host);
+  }
+  Result<std::size_t> cpu_count(pid_t tid_on_host) override {
+    return numbers_.cpu_count(tid_on_host);
   }
 
  private:
@@ -120,7 +120,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   const std::shared_ptr<const ContainerIdentity> identity_;
   const std::shared_ptr<const EmulatedTree> tree_;
-  const ReadSystemInformation read_system_information_;
+  const NumbersForTasks numbers_;
   std::vector<MountPiece> procfs_pieces_;
   std::vector<MountPiece> sysfs_pieces_;
   std::optional<dev_t> device_;
@@ -263,9 +263,8 @@ KernelAbilities& kernel_abilities() {
 
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree,
-    ReadSystemInformation read_system_information) {
-  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree),
-                                          std::move(read_system_information));
+    NumbersForTasks numbers) {
+  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree), std::move(numbers));
 }
 
 }  // namespace sysbox::fs

@@ -21,13 +21,16 @@ struct KernelAbilities {
 KernelAbilities& kernel_abilities();
 
 // The container as the task with that number on the host sees it.
-using ReadSystemInformation = std::function<Result<seccomp::SystemInformation>(int pid_on_host)>;
+struct NumbersForTasks {
+  std::function<Result<seccomp::SystemInformation>(int pid_on_host)> system_information;
+  std::function<std::size_t(int pid_on_host)> cpu_count;
+};
 
 // The actions of one container for the notifier; keeps what it is given alive. Before Linux 6.15
 // it gives the tree a place in a mount namespace of its own with the first mount that is made,
 // so no one else may attach it: others need clones of their own.
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree,
-    ReadSystemInformation read_system_information);
+    NumbersForTasks numbers);
 
 }  // namespace sysbox::fs

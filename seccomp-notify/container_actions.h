@@ -74,6 +74,8 @@ class ContainerActions {
 
   // The container as one of its tasks sees it, by that task's cgroups.
   virtual Result<SystemInformation> system_information(pid_t tid_on_host) = 0;
+  // How many cpus /proc/cpuinfo shows it.
+  virtual Result<std::size_t> cpu_count(pid_t tid_on_host) = 0;
 };
 
 }  // namespace sysbox::seccomp

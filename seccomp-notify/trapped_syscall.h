@@ -20,6 +20,7 @@ enum class TrappedCall {
   kMknod,
   kMknodat,
   kSysinfo,
+  kSchedGetaffinity,
   kFsopen,
   kFsmount,
 };
@@ -31,12 +32,15 @@ struct ArgumentRule {
   std::uint64_t value = 0;
 };
 
+enum class TrappedIn { kAll, kContainersWithCpuQuota };
+
 struct TrappedSyscall {
   const char* name;  // on any architecture; left out where it does not exist
   TrappedCall call;
   // The call is trapped if one of the rules holds; always if there is none. The kernel's own
   // answer must be right for every call that the rules leave out.
   std::span<const ArgumentRule> trapped_if;
+  TrappedIn trapped_in = TrappedIn::kAll;
 };
 
 std::span<const TrappedSyscall> trapped_syscalls();

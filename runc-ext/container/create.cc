@@ -192,6 +192,7 @@ class Creation {
     record_.shares_pid_namespace = plan_.joined.find(NamespaceType::kPid) != nullptr;
     record_.seccomp = spec.linux_part.seccomp;
     record_.personality = spec.linux_part.personality;
+    record_.has_cpu_quota = has_cpu_quota(spec);
     record_.process = *spec.process;
     record_.poststart = spec.hooks.poststart;
     record_.poststop = spec.hooks.poststop;

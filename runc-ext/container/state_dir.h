@@ -40,6 +40,7 @@ struct ContainerRecord {
   OciProcess process;
   std::optional<OciSeccomp> seccomp;
   std::optional<unsigned long> personality;
+  bool has_cpu_quota = false;
   std::vector<OciHook> poststart;
   std::vector<OciHook> poststop;
 };

@@ -115,6 +115,8 @@ Verdict handle(TrappedCall call, const Assistance& with) {
       case TrappedCall::kMknodat:
         return handle_mknod(with, {with.tracee.argument(0), with.tracee.argument(1),
                                    with.tracee.argument(2), with.tracee.argument(3)});
+      case TrappedCall::kSchedGetaffinity:
+        return handle_sched_getaffinity(with);
       case TrappedCall::kSysinfo:
         return handle_sysinfo(with);
       case TrappedCall::kFsopen:

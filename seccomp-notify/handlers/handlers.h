@@ -39,6 +39,10 @@ struct NodeArguments {
 };
 Result<Verdict> handle_mknod(const Assistance& with, const NodeArguments& arguments);
 
+Result<Verdict> handle_sched_getaffinity(const Assistance& with);
+// Leaves `count` cpus of a mask with more, from the one after `start` others on.
+void trim_cpu_mask(std::string& mask, std::size_t count, std::size_t start);
+
 Result<Verdict> handle_sysinfo(const Assistance& with);
 // The bytes of a struct sysinfo.
 std::string sysinfo_for_64_bit(const SystemInformation& numbers);

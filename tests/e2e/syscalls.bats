@@ -23,6 +23,19 @@ teardown() {
   assert_contains "$output" "up 0 min"
 }
 
+@test "nproc: as many cpus as the quota allows, also for what exec starts; none of it without a quota" {
+  local all
+  all=$(nproc)
+  ((all > 1)) || skip "one cpu cannot be fewer"
+  start_idle quota '.linux.resources = {cpu: {quota: 50000, period: 100000}}'
+  run inside quota sh -c 'nproc; grep -c ^processor /proc/cpuinfo; taskset -p 1 | grep -c .'
+  assert_equal "${lines[0]}" 1
+  assert_equal "${lines[1]}" 1
+  remove_container quota
+  start_idle whole
+  assert_equal "$(inside whole nproc)" "$all"
+}
+
 @test "mknod: a device of the list is made, on the root and in /dev, and can be used" {
   run run_once . sh -c '
     mknod -m 666 /null c 1 3 && echo text >/null && stat -c "%F %t:%T %u:%g %a" /null

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -205,6 +206,45 @@ TEST(Sysinfo, FitsInto32Bits) {
   std::uint32_t unit = 0;
   std::memcpy(&unit, in_bytes.data() + 52, sizeof unit);
   EXPECT_EQ(unit, 1U);
+}
+
+std::string mask_of(std::initializer_list<unsigned> cpus) {
+  std::string mask(8, '\0');
+  for (const unsigned cpu : cpus) mask[cpu / 8] = static_cast<char>(mask[cpu / 8] | 1 << cpu % 8);
+  return mask;
+}
+std::string trimmed(std::string mask, std::size_t count, std::size_t start) {
+  seccomp::trim_cpu_mask(mask, count, start);
+  return mask;
+}
+
+TEST(CpuMask, IsTrimmedToACount) {
+  const std::string four = mask_of({4, 5, 6, 17});
+  EXPECT_EQ(trimmed(four, 2, 0), mask_of({4, 5}));
+  EXPECT_EQ(trimmed(four, 2, 3), mask_of({4, 17}));
+  EXPECT_EQ(trimmed(four, 3, 401), mask_of({5, 6, 17}));
+  EXPECT_EQ(trimmed(four, 4, 1), four);
+  EXPECT_EQ(trimmed(four, 9, 1), four);
+  EXPECT_EQ(trimmed(four, 0, 1), four);
+}
+
+TEST(SchedGetaffinity, CountsTheContainersCpus) {
+  REQUIRE_CONTAINERS();
+  expect_inside([]() -> std::string {
+    cpu_set_t seen;
+    CPU_ZERO(&seen);
+    CHECK_INSIDE(expect_success("getaffinity", ::sched_getaffinity(0, sizeof seen, &seen)));
+    CHECK_THAT(CPU_COUNT(&seen) == 1);
+    CHECK_INSIDE(expect_success("setaffinity", ::sched_setaffinity(0, sizeof seen, &seen)));
+    const auto raw = [](unsigned length, void* mask) {
+      return ::syscall(SYS_sched_getaffinity, 0, length, mask);
+    };
+    CHECK_INSIDE(expect_errno("odd length", raw(9, &seen), EINVAL));
+    CHECK_INSIDE(expect_errno("no length", raw(0, &seen), EINVAL));
+    CHECK_INSIDE(expect_errno("no memory", raw(sizeof seen, nullptr), EFAULT));
+    CHECK_THAT(raw(sizeof seen, &seen) > 0 && raw(sizeof seen, &seen) % 8 == 0);
+    return "";
+  });
 }
 
 }  // namespace

@@ -36,6 +36,9 @@ class NoActions : public seccomp::ContainerActions {
   Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
     return errno_error(ENOSYS, "sysinfo");
   }
+  Result<std::size_t> cpu_count(pid_t /*tid_on_host*/) override {
+    return errno_error(ENOSYS, "cpus");
+  }
 
  private:
   std::string id_;

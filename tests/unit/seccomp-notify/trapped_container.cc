@@ -48,7 +48,7 @@ Result<void> settle_in(const std::string& scratch) {
   if (const auto settled = settle_in(scratch); !settled.ok()) {
     die(report_fd, settled.error().message());
   }
-  Result<UniqueFd> loaded = seccomp::load_notify_filter();
+  Result<UniqueFd> loaded = seccomp::load_notify_filter(seccomp::CpuQuota::kSet);
   if (!loaded.ok()) die(report_fd, loaded.error().message());
   UniqueFd listener = std::move(loaded).value();
   const int fd = listener.get();
@@ -155,7 +155,9 @@ std::shared_ptr<seccomp::ContainerActions> make_actions() {
   identity->id = "trapped";
   return fs::make_container_actions(
       identity, make_pieces(),
-      [](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; });
+      fs::NumbersForTasks{
+          [](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; },
+          [](int) { return std::size_t{1}; }});
 }
 
 std::string run_in_container(const Inside& inside, seccomp::NotifyLoop& loop,
