@@ -93,7 +93,7 @@ P
   kill -0 "$flood" || fail "the flood was over before the other's calls: $output"
   wait "$flood"
   assert_contains "$(cat "$SUITE_DIR/flood")" "as it must be"
-  echo "# other: $output; flood: $(head -n 1 "$SUITE_DIR/flood")" >&3
+  echo "# other: ${lines[0]}; flood: $(head -n 1 "$SUITE_DIR/flood")" >&3
 }
 
 @test "a file system of the tenant's that never answers holds up its own caller only" {
