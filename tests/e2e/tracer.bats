@@ -71,14 +71,14 @@ P
 }
 
 @test "a thousand programs by execve and a hundred by exec leave no descriptor in sysbox-fs" {
-  local before n
+  local before
   start_with_trials box
   inside box true
   sleep 0.2
   before=$(descriptors_of_fs)
   run try box exec 1000
   assert_ok
-  for n in {1..100}; do inside box true; done
+  for _ in {1..100}; do inside box true; done
   wait_for 10 has_at_most_descriptors "$before" || fail "descriptors: $before before, $(descriptors_of_fs) after"
 }
 
