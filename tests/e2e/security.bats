@@ -260,6 +260,66 @@ host_mounts() { awk '{ print $4, $5, $10 }' /proc/self/mountinfo | grep -F "$SUI
   assert_failed linux.uidMappings
 }
 
+@test "devices: a disk's node of the image, one on a volume, and one made by another name are no use" {
+  local dir
+  mkdir "$place/volume"
+  dir=$(bundle disks ".mounts += [{destination: \"/volume\", type: \"bind\", source: \"$place/volume\", options: [\"rbind\", \"rw\"]}]" sh -c '
+    for node in /disk /volume/disk /mem /volume/mem; do head -c 1 $node; echo "$node: $?"; done
+    mknod /made b 7 0; mknod /volume/made c 1 1; mkdir /dev/sub; mknod /dev/sub/made b 7 0; echo finished')
+  for where in "$dir/rootfs" "$place/volume"; do
+    mknod -m 666 "$where/disk" b 7 0
+    mknod -m 666 "$where/mem" c 1 1
+  done
+  run run_bundle disks
+  assert_ok
+  assert_equal "$(grep -c "head: .*Operation not permitted" <<<"$output")" 4 "nodes that cannot be opened: $output"
+  assert_equal "$(grep -c 'mknod: .*Operation not permitted' <<<"$output")" 3 "nodes that cannot be made: $output"
+  assert_contains "$output" finished
+}
+
+@test "another container: its processes are not seen, not signalled, not read, not entered" {
+  local victim
+  start_idle victim
+  start_idle attacker
+  victim=$(container_pid victim)
+  run inside attacker sh -c "
+    kill -9 $victim; kill -9 -1; ls /proc | grep -c '^[0-9]'; cat /proc/$victim/environ; ls /proc/$victim/root
+    nsenter -t $victim -m true; for p in \$(seq 1 400); do [ \$p = \$\$ ] || readlink /proc/\$p/root; done; echo finished"
+  assert_contains "$output" finished
+  [[ $output != *"$SUITE"* ]] || fail "seen: $output"
+  is_status victim running || fail "the other container is $(container_status victim)"
+  inside victim true
+}
+
+@test "mount propagation: what is shared and mounted inside does not come to light outside" {
+  local before
+  mkdir "$place/volume"
+  before=$(host_mounts)
+  run run_once ".mounts += [{destination: \"/volume\", type: \"bind\", source: \"$place/volume\", options: [\"rbind\", \"rw\"]}]" sh -ec '
+    mount --make-rshared /; mkdir /a /volume/a
+    mount -t tmpfs inside /a; mount -t tmpfs inside /volume/a; mount --rbind /a /volume/a; mount -t proc inside /a
+    grep -c " - tmpfs inside " /proc/self/mountinfo; sleep 0.2'
+  assert_ok
+  assert_equal "${lines[0]}" 3 "mounts inside"
+  assert_equal "$(host_mounts)" "$before" "the host's mounts"
+  [[ $(cat /proc/self/mountinfo) != *"tmpfs inside"* ]] || fail "it is mounted on the host"
+}
+
+@test "a remount that names another file system opens nothing that was read-only" {
+  mkdir "$place/volume"
+  echo text >"$place/volume/file"
+  run run_once ".mounts += [{destination: \"/volume\", type: \"bind\", source: \"$place/volume\", options: [\"rbind\", \"ro\"]}]" sh -c '
+    for type in proc sysfs tmpfs overlay cgroup2; do
+      for options in remount,rw remount,bind,rw; do
+        mount -t $type -o $options $type /volume; echo evil >/volume/file
+        mount -t $type -o $options $type /proc/uptime; umount -l /proc/uptime
+      done
+    done 2>/dev/null
+    cat /volume/file; grep -c " /proc/uptime " /proc/self/mountinfo'
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n' text 1)"
+}
+
 @test "nothing is left behind, and no setting of the host has changed" {
   suite_left_nothing
 }
