@@ -36,6 +36,9 @@ constexpr std::array kFiles = {
 // has readers for.
 constexpr std::array kDirectories = {
     EmulatedDirectory{"/proc/pressure", "the files of it that are listed above"},
+    EmulatedDirectory{"/proc/sys/fs/inotify", "settings, see below"},
+    EmulatedDirectory{"/proc/sys/kernel/keys", "settings, see below; the host's others, read-only"},
+    EmulatedDirectory{"/proc/sys/vm", "settings, see below; the host's others, read-only"},
     EmulatedDirectory{"/sys/devices/system/cpu",
                       "as many processors as the limits allow, numbered from 0, with the topology, "
                       "caches and vulnerabilities of the host's that stand for them"},

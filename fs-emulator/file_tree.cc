@@ -66,8 +66,10 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
   out.stat.st_nlink = node.kind == NodeKind::kEmptyDirectory ? 2 : 1;
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return out;  // a spare: owner and size are not known, the kernel has to ask again
-  out.stat.st_uid = state->owner_uid;
-  out.stat.st_gid = state->owner_gid;
+  if (node.kind != NodeKind::kHostFile) {
+    out.stat.st_uid = state->owner_uid;
+    out.stat.st_gid = state->owner_gid;
+  }
   out.stat.st_atim.tv_sec = out.stat.st_mtim.tv_sec = out.stat.st_ctim.tv_sec =
       state->made_wall_seconds;
   if (!S_ISREG(node.mode)) {
@@ -119,6 +121,11 @@ Result<SharedText> FileTree::text_for(const Node& node, fuse_ino_t inode, int pi
   if (node.kind == NodeKind::kSysctl) text = state->sysctls.value(node.table_row);
   if (node.kind == NodeKind::kUtsName) {
     text = TRY(read_uts_name(state->host.proc, uts_name_of(node), pid));
+  }
+  if (node.kind == NodeKind::kHostFile) {
+    const std::string_view directory = emulated_directories()[node.table_row].path;
+    constexpr std::size_t kAfterProc = std::string_view("/proc/").size();
+    text = TRY(state->host.proc.read_file(join(directory.substr(kAfterProc), "/", node.name)));
   }
   return SharedText(std::make_shared<const std::string>(std::move(text)));
 }

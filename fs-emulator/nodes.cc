@@ -1,8 +1,12 @@
 #include "fs-emulator/nodes.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
+#include "common/directory_entries.h"
 #include "common/syscalls.h"
 #include "fs-emulator/emulated_file.h"
 #include "fs-emulator/host_hardware.h"
@@ -26,13 +30,26 @@ bool kernel_has(std::string_view path) {
   return sys::fstatat(AT_FDCWD, std::string(path), AT_SYMLINK_NOFOLLOW).ok();
 }
 
+// Sorted: an earlier run of this program had the same numbers for the same names.
+std::set<std::string> names_in(std::string_view directory) {
+  std::set<std::string> names;
+  const Result<UniqueFd> opened = sys::open(std::string(directory), O_RDONLY | O_DIRECTORY);
+  if (!opened.ok()) return names;  // not in this kernel
+  static_cast<void>(for_each_entry(opened.value().get(), [&names](const dirent& entry) {
+    names.insert(entry.d_name);
+    return Result<void>();
+  }));
+  return names;
+}
+
 class NodeTable {
  public:
   std::vector<Node> make() {
+    add_directories();
     add_sysctls();
     add_masks();
-    add_directories();
     add_files();
+    add_host_files();
     add({kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
     if (directories_.contains("/sys/devices/system/cpu")) {
       add_place(MachinePlace::kCpus, 0, directories_["/sys/devices/system/cpu"]);
@@ -54,7 +71,35 @@ class NodeTable {
       const Sysctl& sysctl = sysctls()[row];
       const NodeKind kind =
           sysctl.policy == SysctlPolicy::UtsName ? NodeKind::kUtsName : NodeKind::kSysctl;
-      add({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
+      add_at_its_place({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
+    }
+  }
+
+  // In the root, or in the directory of ours that its path names.
+  void add_at_its_place(Node node) {
+    const std::size_t slash = node.path.rfind('/');
+    const auto directory = directories_.find(node.path.substr(0, slash));
+    if (directory != directories_.end()) {
+      if (!kernel_has(node.path)) return;
+      node.name = node.path.substr(slash + 1);
+      node.parent = directory->second;
+      known_.emplace(node.path);
+    }
+    add(std::move(node));
+  }
+
+  // A directory of settings has all files that the kernel has there.
+  void add_host_files() {
+    for (std::size_t row = 0; row < emulated_directories().size(); ++row) {
+      const std::string_view path = emulated_directories()[row].path;
+      if (!path.starts_with("/proc/sys/")) continue;
+      for (const std::string& name : names_in(path)) {
+        const std::string file = join(path, "/", name);
+        if (known_.contains(file)) continue;
+        const Result<struct stat> found = sys::fstatat(AT_FDCWD, file);
+        if (!found.ok() || !S_ISREG(found.value().st_mode)) continue;
+        add({name, "", NodeKind::kHostFile, found.value().st_mode, row, directories_[path]});
+      }
     }
   }
 
@@ -75,15 +120,8 @@ class NodeTable {
   void add_files() {
     for (std::size_t row = 0; row < emulated_files().size(); ++row) {
       const EmulatedFile& file = emulated_files()[row];
-      const std::size_t slash = file.path.rfind('/');
-      const auto directory = directories_.find(file.path.substr(0, slash));
-      Node node{node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row};
-      if (directory != directories_.end()) {
-        if (!kernel_has(file.path)) continue;
-        node.name = file.path.substr(slash + 1);
-        node.parent = directory->second;
-      }
-      add(std::move(node));
+      add_at_its_place(
+          {node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
     }
   }
 
@@ -120,6 +158,7 @@ class NodeTable {
 
   std::vector<Node> nodes_;
   std::unordered_map<std::string_view, fuse_ino_t> directories_;
+  std::set<std::string, std::less<>> known_;  // paths in them
 };
 
 Piece piece_over(std::string_view path, std::string source) {

@@ -25,6 +25,7 @@ enum class NodeKind : std::uint8_t {
   kUtsName,
   kEmptyDirectory,
   kDirectory,     // of emulated_directories(): what is in it are nodes too
+  kHostFile,      // in one of those: the host's own file, which only the host's root may write
   kMachinePlace,  // the directory of one cpu or memory node
   kMachineEntry,
 };
@@ -35,7 +36,8 @@ struct Node {
   std::string_view path;  // "/proc/sys/kernel/panic"; of what is in no table, ""
   NodeKind kind;
   mode_t mode;            // with the file type
-  std::size_t table_row;  // of emulated_files(), sysctls(), masked_paths() or machine().of(place)
+  std::size_t table_row;  // of emulated_files(), sysctls(), masked_paths() or machine().of(place);
+                          // of kHostFile: emulated_directories()
   fuse_ino_t parent = FUSE_ROOT_ID;
   // Of kMachinePlace and kMachineEntry.
   MachinePlace place = MachinePlace::kCpus;

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using ::testing::StartsWith;
 
 constexpr const char* kPanic = "proc:sys:kernel:panic";
-constexpr const char* kMapCount = "proc:sys:vm:max_map_count";
+constexpr const char* kMapCount = "proc:sys:vm/max_map_count";
 
 class EmulatedTree : public ::testing::Test {
  protected:
@@ -54,12 +54,14 @@ TEST_F(EmulatedTree, EveryPieceIsThereWithOwnerAndMode) {
 TEST_F(EmulatedTree, SettingsHaveTheirTrueSize) {
   DaemonParts parts;
   const Tree box(parts.registry(), request_for("box"));
-  for (const Sysctl& sysctl : sysctls()) {
-    if ((sysctl.mode & 0400U) == 0) continue;
-    std::string name(sysctl.path.substr(1));
-    std::replace(name.begin(), name.end(), '/', ':');
+  for (const Node& node : NodeList::instance().nodes()) {
+    if (node.kind != NodeKind::kSysctl || (node.mode & 0400U) == 0) continue;
+    const std::string name =
+        node.parent == FUSE_ROOT_ID
+            ? node.name
+            : join(NodeList::instance().find(node.parent)->name, "/", node.name);
     const std::string text = box.read(name);
-    const bool is_sysfs = sysctl.path.starts_with("/sys/");  // which says a page of everything
+    const bool is_sysfs = node.path.starts_with("/sys/");  // which says a page of everything
     EXPECT_EQ(sys::fstatat(box.root(), name).value().st_size,
               is_sysfs ? 4096 : static_cast<off_t>(text.size()))
         << name;
@@ -237,8 +239,27 @@ TEST_F(EmulatedTree, AnotherUserMayReadWhatTheModeSays) {
                   .error()
                   .code(),
               EACCES);
-    EXPECT_EQ(sys::openat(box.root(), "proc:sys:vm:drop_caches", O_RDONLY).error().code(), EACCES);
+    EXPECT_EQ(sys::openat(box.root(), "proc:sys:vm/drop_caches", O_RDONLY).error().code(), EACCES);
   }).join();
+}
+
+TEST_F(EmulatedTree, ADirectoryOfSettingsHasTheKernelsOthersToo) {
+  DaemonParts parts;
+  const Tree box(parts.registry(), request_for("box"));
+  std::set<std::string> ours;
+  std::set<std::string> kernels;
+  const std::string directory = join("/proc/self/fd/", box.root(), "/proc:sys:vm");
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    ours.insert(entry.path().filename());
+  }
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/vm")) {
+    kernels.insert(entry.path().filename());
+  }
+  EXPECT_EQ(ours, kernels);
+  const std::string lazy = "proc:sys:vm/lowmem_reserve_ratio";
+  EXPECT_EQ(box.read(lazy), sys::read_file("/proc/sys/vm/lowmem_reserve_ratio").value_or("error"));
+  EXPECT_EQ(sys::fstatat(box.root(), lazy).value().st_uid, 0U) << "the host's root";
+  EXPECT_EQ(box.write(lazy, "1"), EIO) << "even for the host's root";
 }
 
 TEST_F(EmulatedTree, MasksAreEmpty) {
