@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fs-emulator/history_archive.h"
+
 namespace sysbox::fs {
 namespace {
 
@@ -13,6 +15,7 @@ constexpr std::uint64_t kLoadSampleNs = 5'000'000'000;
 // More than ticks can explain: the number of cpus was another one, that is not made up for.
 constexpr std::uint64_t kMaxOverdrawnNs = 100'000'000;
 constexpr std::size_t kMaxCpuHistories = 16;
+constexpr std::size_t kMaxSavedCpus = 8192;
 
 std::uint64_t growth(std::uint64_t now, std::uint64_t before) {
   return now > before ? now - before : 0;
@@ -88,9 +91,59 @@ void ContainerHistory::take_in(const TaskCensus& latest) {
   context_switches += growth(latest.context_switches, census.context_switches);
   last_pid = std::max(last_pid, latest.highest_pid);
   census = latest;
+  has_changed_ = true;
+}
+
+template <typename Archive>
+void CpuHistory::exchange(Archive& archive) {
+  archive.number(last_.since_start_ns);
+  archive.number(last_.user_ns);
+  archive.number(last_.system_ns);
+  archive.number(overdrawn_ns_);
+  archive.number(table_.total);
+  table_.cpus.resize(archive.count(table_.cpus.size(), kMaxSavedCpus));
+  for (CpuCounters& cpu : table_.cpus) archive.number(cpu);
+}
+
+template <typename Archive>
+void LoadAverage::exchange(Archive& archive) {
+  archive.number(averages_);
+  archive.number(last_ns_);
+  archive.number(last_busy_ns_);
+  archive.number(started_);
+}
+
+template <typename Archive>
+void ContainerHistory::exchange(Archive& archive) {
+  load.exchange(archive);
+  archive.number(census);
+  archive.number(context_switches);
+  archive.number(last_pid);
+  cpu_histories_.resize(archive.count(cpu_histories_.size(), kMaxCpuHistories));
+  for (Named& named : cpu_histories_) {
+    archive.text(named.cgroup);
+    named.history.exchange(archive);
+  }
+}
+
+std::string ContainerHistory::save() {
+  has_changed_ = false;
+  HistoryWriter writer;
+  exchange(writer);
+  return writer.take();
+}
+
+bool ContainerHistory::load_saved(std::string_view saved) {
+  HistoryReader reader(saved);
+  exchange(reader);
+  if (reader.is_whole()) return true;
+  HistoryReader nothing("");
+  exchange(nothing);
+  return false;
 }
 
 CpuHistory& ContainerHistory::cpu_history(std::string_view cgroup) {
+  has_changed_ = true;
   const auto found = std::find_if(cpu_histories_.begin(), cpu_histories_.end(),
                                   [cgroup](const Named& named) { return named.cgroup == cgroup; });
   if (found != cpu_histories_.end()) {

@@ -44,6 +44,9 @@ class CpuHistory {
   // its idle time in the next samples.
   const CpuTable& update(const CpuSample& sample);
 
+  template <typename Archive>
+  void exchange(Archive& archive);
+
  private:
   CpuSample last_;
   std::uint64_t overdrawn_ns_ = 0;  // of each cpu
@@ -60,6 +63,9 @@ class LoadAverage {
   void update(std::uint64_t now_ns, std::uint64_t busy_ns, std::uint64_t runnable);
 
   const std::array<double, 3>& averages() const { return averages_; }
+
+  template <typename Archive>
+  void exchange(Archive& archive);
 
  private:
   void decay(double seconds, double active);
@@ -84,12 +90,22 @@ struct ContainerHistory {
   // read for longest make room.
   CpuHistory& cpu_history(std::string_view cgroup);
 
+  // For a later process, if something has changed since the last save().
+  bool has_changed() const { return has_changed_; }
+  std::string save();
+  // False, and an empty history, for what save() did not make.
+  bool load_saved(std::string_view saved);
+
  private:
+  template <typename Archive>
+  void exchange(Archive& archive);
+
   struct Named {
     std::string cgroup;
     CpuHistory history;
   };
   std::list<Named> cpu_histories_;
+  bool has_changed_ = false;
 };
 
 }  // namespace sysbox::fs

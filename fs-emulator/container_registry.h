@@ -65,6 +65,7 @@ class ContainerRegistry {
   // In container_takeover.cc:
   Result<void> begin_to_keep(Container& container, const std::string& init_cgroups) const;
   void park(const Container& container) const;
+  void park_daemon();
   Result<std::shared_ptr<Container>> revive(DescriptorsByName& descriptors);
   void revive_listeners(const std::shared_ptr<Container>& container,
                         DescriptorsByName& descriptors);

@@ -1,9 +1,10 @@
 // The part of ContainerRegistry that lets containers outlive this process: what it leaves with
 // sysbox-mgr, and how a later process makes the same of it again.
 
-#include <sys/random.h>
+#include <sched.h>
 
 #include <charconv>
+#include <thread>
 
 #include "common/log.h"
 #include "common/syscalls.h"
@@ -11,6 +12,7 @@
 #include "fs-emulator/container_registry.h"
 #include "fs-emulator/emulated_mounts.h"
 #include "fs-emulator/kept_state.h"
+#include "fs-emulator/mount_locksmith.h"
 #include "fs-emulator/uts_name.h"
 
 namespace sysbox::fs {
@@ -78,8 +80,25 @@ void ContainerRegistry::park(const Container& container) const {
   link_->park(id, descriptors);
 }
 
+void ContainerRegistry::park_daemon() {
+  std::vector<mgr::NamedFd> descriptors;
+  if (journal_ != nullptr) descriptors.push_back({kJournalName, journal_->fd()});
+  // It may have to be started, by a thread with file system attributes of its own.
+  Result<MountLocksmith*> locksmith = Error(EIO, "workshop for mounts");
+  std::thread([&locksmith] {
+    if (sys::unshare(CLONE_FS).ok()) locksmith = MountLocksmith::instance();
+  }).join();
+  if (!locksmith.ok()) {
+    log::error(locksmith.error().message());
+  } else {
+    descriptors.push_back({kWorkshopName, locksmith.value()->workshop()});
+    descriptors.push_back({kMirrorName, locksmith.value()->mirror()});
+  }
+  link_->park(mgr::kDaemonItself, descriptors);
+}
+
 void ContainerRegistry::park_all() {
-  if (journal_ != nullptr) link_->park(mgr::kDaemonItself, {{kJournalName, journal_->fd()}});
+  park_daemon();
   std::vector<std::shared_ptr<Container>> parked;
   {
     const std::lock_guard lock(mutex_);
@@ -142,6 +161,10 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
   const std::string settings = TRY(memory->text(KeptState::Part::kSettings));
   const std::vector<SavedSysctl> saved = TRY(parse_settings(settings).in("settings"));
   state.sysctls.load(saved);
+  const std::string history = TRY(memory->text(KeptState::Part::kHistory));
+  if (!history.empty() && !state.history.load_saved(history)) {
+    log::warning("the history of its counters is of another version, going on without");
+  }
   state.keeper.begin(std::move(memory));
 
   UniqueFd init = TRY(take(descriptors, kInitName));

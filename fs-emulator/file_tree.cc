@@ -33,6 +33,18 @@ Result<std::string> read_live(const Node& node, const ContainerView& view) {
   return entry.read(entry, node.number, view);
 }
 
+// Before the first reader sees it: no later daemon may tell less.
+void keep_history(ContainerState& state) {
+  {
+    const std::lock_guard lock(state.history.mutex);
+    if (!state.history.has_changed()) return;
+  }
+  state.keeper.keep(KeptState::Part::kHistory, [&state] {
+    const std::lock_guard lock(state.history.mutex);
+    return state.history.save();
+  });
+}
+
 }  // namespace
 
 void FileTree::assign(std::shared_ptr<ContainerState> container) {
@@ -141,6 +153,7 @@ Result<SharedText> FileTree::live_text(ContainerState& state, const Node& node, 
   if (cgroups) recent = recent_.of_cgroup(inode, *cgroups, pid, now_ns);
   if (recent) return recent;
   auto text = std::make_shared<const std::string>(TRY(read_live(node, view)));
+  keep_history(state);
   if (!cgroups) return SharedText(std::move(text));
   return recent_.add(inode, *cgroups, pid, now_ns, std::move(text));
 }

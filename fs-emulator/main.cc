@@ -20,6 +20,7 @@
 #include "fs-emulator/fuse_loop.h"
 #include "fs-emulator/list_files.h"
 #include "fs-emulator/manager_link.h"
+#include "fs-emulator/mount_locksmith.h"
 #include "fs-emulator/request_journal.h"
 #include "fs-emulator/spare_sessions.h"
 #include "seccomp-notify/notify_loop.h"
@@ -73,6 +74,16 @@ Result<HostFiles> open_host_files() {
   RootDir proc = TRY(RootDir::open("/proc"));
   RootDir sys = TRY(RootDir::open("/sys"));
   return HostFiles{std::move(proc), std::move(sys)};
+}
+
+// Before Linux 6.15 the containers' trees are attached in there.
+void inherit_workshop(DescriptorsByName& left_to_us) {
+  const auto workshop = left_to_us.find(kWorkshopName);
+  const auto mirror = left_to_us.find(kMirrorName);
+  if (workshop == left_to_us.end() || mirror == left_to_us.end()) return;
+  const Result<void> inherited =
+      MountLocksmith::inherit(std::move(workshop->second), std::move(mirror->second));
+  if (!inherited.ok()) log::error(inherited.error().message());
 }
 
 std::string manager_socket_of(const Options& options) {
@@ -130,6 +141,7 @@ Result<void> run(const Options& options) {
   ManagerLink link(manager_socket_of(options));
   DescriptorsByName left_to_us = TRY(link.connect());
   const std::unique_ptr<RequestJournal> journal = TRY(open_journal(left_to_us));
+  inherit_workshop(left_to_us);
   const std::unique_ptr<FuseLoop> loop = TRY(FuseLoop::start(workers, journal.get()));
   SpareSessions spares(*loop, kSpareSessions);
   seccomp::NotifyLoop notify_loop(journal->calls());

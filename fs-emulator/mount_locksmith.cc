@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <thread>
 
 #include "common/mount_info.h"
 #include "common/short_lived_task.h"
@@ -18,6 +19,7 @@ constexpr const char* kPrivateArea = "/private";
 
 // Each thread has its place in the workshop, so that none waits for another.
 std::atomic<int> next_bench{0};
+constexpr int kMostBenches = 256;  // to look at, of an earlier process
 
 struct MirrorRequest {
   int proc_fd;
@@ -91,12 +93,50 @@ Result<std::unique_ptr<MountLocksmith>> MountLocksmith::start() {
   return locksmith;
 }
 
-Result<MountLocksmith*> MountLocksmith::instance() {
-  static std::mutex mutex;
+MountLocksmith*& MountLocksmith::only_one() {
   static MountLocksmith* locksmith = nullptr;  // never deleted: threads use it until the end
-  const std::lock_guard lock(mutex);
-  if (locksmith == nullptr) locksmith = TRY(start()).release();
   return locksmith;
+}
+
+std::mutex& MountLocksmith::only_one_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+Result<MountLocksmith*> MountLocksmith::instance() {
+  const std::lock_guard lock(only_one_mutex());
+  if (only_one() == nullptr) only_one() = TRY(start()).release();
+  return only_one();
+}
+
+Result<void> MountLocksmith::inherit(UniqueFd workshop, UniqueFd mirror) {
+  std::unique_ptr<MountLocksmith> locksmith(new MountLocksmith());
+  locksmith->proc_ = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  locksmith->host_ = TRY(sys::open("/proc/thread-self/ns/mnt", O_RDONLY));
+  locksmith->workshop_ = std::move(workshop);
+  locksmith->mirror_ = std::move(mirror);
+  // What lay on the benches belonged to nobody's call.
+  Result<void> cleared;
+  std::thread([&] { cleared = locksmith->clear_benches(); }).join();
+  TRY(std::move(cleared));
+  const std::lock_guard lock(only_one_mutex());
+  if (only_one() != nullptr) return errno_error(EBUSY, "workshop for mounts");
+  only_one() = locksmith.release();
+  return {};
+}
+
+Result<void> MountLocksmith::clear_benches() const {
+  TRY(sys::unshare(CLONE_FS));
+  return away_from_home([&]() -> Result<void> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    for (int number = 0; number < kMostBenches; ++number) {
+      for (const std::string area : {"", kPrivateArea}) {
+        while (::umount2(join(area, "/", number).c_str(), MNT_DETACH) == 0) {
+        }
+      }
+    }
+    return {};
+  });
 }
 
 // The calling thread's directory, "/3", in the shared and in the private area.
@@ -170,8 +210,13 @@ Result<void> MountLocksmith::adopt(int tree) const {
   return away_from_home([&]() -> Result<void> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
     const std::string place = TRY(place_of_adopted(tree));
-    TRY(sys::mkdirat(AT_FDCWD, place, 0700));
-    return sys::move_mount(tree, "", AT_FDCWD, place);
+    const Result<void> made = sys::mkdirat(AT_FDCWD, place, 0700);
+    const bool was_there = !made.ok() && made.error().code() == EEXIST;
+    if (!made.ok() && !was_there) return made;
+    const Result<void> moved = sys::move_mount(tree, "", AT_FDCWD, place);
+    // An earlier process has brought it: it cannot be put on itself.
+    if (was_there && !moved.ok() && moved.error().code() == ELOOP) return {};
+    return moved;
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,10 @@ namespace sysbox::fs {
 // All functions want a thread that has left the shared file system attributes
 // (unshare(CLONE_FS)) in the host's mount namespace, where it is again after them. Should it not
 // get back (no memory), they return ENOTRECOVERABLE and the thread has to end.
+// Names of the namespaces among what is parked of the daemon itself.
+inline constexpr const char* kWorkshopName = "workshop";
+inline constexpr const char* kMirrorName = "mirror";
+
 class MountLocksmith {
  public:
   // Takes about half a millisecond, one short-lived task.
@@ -29,6 +34,12 @@ class MountLocksmith {
 
   // The process's only one, started at first use.
   static Result<MountLocksmith*> instance();
+
+  // The namespaces of the one that an earlier process had become those of instance(), which is not
+  // in use yet: trees that were adopted there stay there. Any thread may call it.
+  static Result<void> inherit(UniqueFd workshop, UniqueFd mirror);
+  int workshop() const { return workshop_.get(); }
+  int mirror() const { return mirror_.get(); }
 
   // A detached clone of the detached `tree`, its sub-mounts locked. `tree` is used up: the mount
   // that it was is gone.
@@ -55,6 +66,9 @@ class MountLocksmith {
   MountLocksmith() = default;
   Result<void> furnish_workshop();
   Result<std::string> own_bench() const;
+  Result<void> clear_benches() const;
+  static MountLocksmith*& only_one();
+  static std::mutex& only_one_mutex();
   // Runs `steps`, which enter the namespaces below, and takes the thread home.
   template <typename Steps>
   auto away_from_home(Steps steps) const -> decltype(steps());

@@ -1,5 +1,7 @@
 #include "fs-emulator/open_files.h"
 
+#include <algorithm>
+
 #include "fs-emulator/container_view.h"
 
 namespace sysbox::fs {
@@ -9,6 +11,8 @@ namespace {
 // charged to the container, ours are not.
 constexpr std::size_t kMaxBytes = 4U << 20U;
 constexpr std::size_t kOverhead = 128;
+constexpr unsigned kNumberBits = 40;
+constexpr std::uint64_t kMaxLength = (std::uint64_t{1} << 24U) - 1;
 
 std::size_t cost(const SharedText& text) { return text->size() + kOverhead; }
 
@@ -18,13 +22,21 @@ std::string slice(const std::string& text, std::size_t size, std::uint64_t offse
 
 }  // namespace
 
-std::uint64_t OpenFiles::first_handle() { return read_clock().boot_ns; }
+// Microseconds: 40 bits of them are 12 days.
+std::uint64_t OpenFiles::first_handle() { return read_clock().boot_ns / 1000; }
+
+// The length of the text goes with the number, so that also a daemon that does not know the text
+// knows where its reader is at its end.
+std::uint64_t OpenFiles::new_handle(const SharedText& text) {
+  const std::uint64_t length = std::min<std::uint64_t>(text->size(), kMaxLength);
+  return (length << kNumberBits) | (next_handle_++ & ((std::uint64_t{1} << kNumberBits) - 1));
+}
 
 Result<std::uint64_t> OpenFiles::add(SharedText text) {
   const std::lock_guard lock(mutex_);
   if (bytes_ + cost(text) > kMaxBytes) return errno_error(ENOMEM, "open emulated file");
   bytes_ += cost(text);
-  const std::uint64_t handle = next_handle_++;
+  const std::uint64_t handle = new_handle(text);
   files_.emplace(handle, OpenFile{std::move(text), false});
   return handle;
 }
@@ -41,7 +53,11 @@ std::optional<std::string> OpenFiles::read(std::uint64_t handle, std::size_t siz
                                            std::uint64_t offset) {
   const std::lock_guard lock(mutex_);
   const auto found = files_.find(handle);
-  if (found == files_.end()) return {};
+  if (found == files_.end()) {
+    const std::uint64_t length = handle >> kNumberBits;
+    if (offset != 0 && offset >= length && length != kMaxLength) return std::string();
+    return {};
+  }
   OpenFile& file = found->second;
   // Monitoring programs keep the file open and read it from the start again and again.
   if (offset == 0 && file.is_stale) return {};

@@ -45,6 +45,7 @@ class OpenFiles {
 
   // Not one that an earlier daemon gave away: its files may still be open.
   static std::uint64_t first_handle();
+  std::uint64_t new_handle(const SharedText& text);
 };
 
 }  // namespace sysbox::fs

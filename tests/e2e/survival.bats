@@ -19,10 +19,13 @@ kill_and_restart() { # NAME...: of daemons; all die before the first one comes b
 }
 
 @test "settings, counters and open files outlive sysbox-fs" {
-  local before after
+  local before after used
   inside box sh -c 'echo 42 >/proc/sys/kernel/panic; echo 123456 >/proc/sys/vm/max_map_count'
   before=$(inside box cut -d . -f 1 /proc/uptime)
+  used=$(inside box awk '$1 == "cpu" { print $2 + $3 + $4 }' /proc/stat)
   kill_and_restart fs
+  assert_between "$(inside box awk '$1 == "cpu" { print $2 + $3 + $4 }' /proc/stat)" "$used" \
+    $((used + 100000)) "cpu time"
   assert_equal "$(inside box cat /proc/sys/kernel/panic /proc/sys/vm/max_map_count)" $'42\n123456'
   assert_equal "$(inside box awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)" 131072
   after=$(inside box cut -d . -f 1 /proc/uptime)
@@ -119,6 +122,113 @@ mounts_done() { inside box sh -c 'wc -l </load/mounts'; }
   sleep 0.5
   stop_load box
   assert_contains "$(cat "$SUITE_DIR/log/fs")" "1 containers wait for the next sysbox-fs"
+}
+
+has_descriptors_at_most() { (($(descriptors "$1") <= $2)); } # DAEMON COUNT
+descriptors() { find "/proc/$(daemon_pid "$1")/fd" -mindepth 1 | wc -l; }
+
+@test "twenty deaths leave no descriptor behind, in either daemon" {
+  local mgr_before fs_before
+  kill_and_restart fs
+  inside box true
+  sleep 0.3
+  mgr_before=$(descriptors mgr)
+  fs_before=$(descriptors fs)
+  for _ in {1..20}; do
+    kill_and_restart fs
+    inside box cat /proc/uptime >/dev/null
+  done
+  # A listener is let go at its end, which is told and not waited for.
+  wait_for 10 has_descriptors_at_most mgr $((mgr_before + 1))
+  wait_for 10 has_descriptors_at_most fs $((fs_before + 3))
+}
+
+@test "containers come and go as before after a restart" {
+  start_idle second
+  kill_and_restart fs
+  run runc delete --force second
+  assert_ok
+  start_idle third
+  assert_equal "$(inside third cat /proc/sys/kernel/panic)" 0
+  run runc delete --force third
+  assert_ok
+  # A container that was removed meanwhile does not come back.
+  start_idle fourth
+  daemon_stop fs KILL
+  run runc delete --force fourth
+  assert_ok
+  fs_start
+  start_idle fourth
+  remove_container fourth
+}
+
+@test "kill -9 in the middle of create: it works or says why, and nothing hangs" {
+  local name dir creating code
+  for _ in {1..8}; do
+    name=mid-$RANDOM
+    dir=$(bundle "$name" . true)
+    timeout 20 "$SYSBOX_RUNC" --root "$SUITE_DIR/root" --manager-socket "$SYSBOX_MGR_SOCKET" \
+      --emulator-socket "$SYSBOX_FS_SOCKET" create --bundle "$dir" "$name" \
+      >"$SUITE_DIR/log/$name" 2>&1 </dev/null 3>&- 4>&- &
+    creating=$!
+    sleep "0.0$((RANDOM % 30 + 10))"
+    kill_and_restart fs
+    code=0
+    wait "$creating" || code=$?
+    case $code in
+      0) runc start "$name" ;;
+      124) fail "create hangs" ;;
+      *) assert_contains "$(cat "$SUITE_DIR/log/$name")" sysbox-fs ;;
+    esac
+    remove_container "$name"
+  done
+  run_once . grep -q MemTotal /proc/meminfo
+}
+
+@test "while sysbox-fs is away a reader waits, and can be killed" {
+  local rootfs=$SUITE_DIR/bundles/box/rootfs
+  inside box sh -c '(while [ ! -e /try ]; do sleep 0.05; done
+    cat /proc/meminfo >/dev/null & reader=$!
+    cat /proc/meminfo >/waited & other=$!
+    sleep 0.5; kill -9 $reader; wait $reader; echo "$?" >/killed
+    wait $other; echo "$?" >>/killed) >/dev/null 2>&1 &'
+  daemon_stop fs KILL
+  touch "$rootfs/try"
+  wait_for 10 grep -q 137 "$rootfs/killed"
+  assert_equal "$(wc -l <"$rootfs/killed")" 1 "readers that are done"
+  fs_start
+  wait_for 10 grep -qx 0 "$rootfs/killed"
+  grep -q MemTotal "$rootfs/waited"
+}
+
+@test "without a sysbox-fs for too long readers fail, and the container can be removed" {
+  daemons_stop
+  mgr_start --wait-for-fs 1
+  fs_start
+  start_idle lost
+  daemon_stop fs KILL
+  wait_for 10 grep -q "have lost their emulated files" "$SUITE_DIR/log/mgr"
+  fs_start
+  run inside lost true
+  assert_failed "is not registered"
+  assert_failed "start it again"
+  run runc delete --force lost
+  assert_ok
+}
+
+@test "both daemons dead at once: readers fail, nothing hangs" {
+  local rootfs=$SUITE_DIR/bundles/gone/rootfs
+  start_idle gone
+  inside gone sh -c '(while [ ! -e /try ]; do sleep 0.05; done; cat /proc/meminfo
+    echo "$?" >/result) >/dev/null 2>&1 &'
+  kill -KILL "$(daemon_pid mgr)" "$(daemon_pid fs)"
+  touch "$rootfs/try"
+  wait_for 10 test -s "$rootfs/result"
+  assert_equal "$(cat "$rootfs/result")" 1
+  daemons_stop
+  daemons_start
+  run runc delete --force gone
+  assert_ok
 }
 
 @test "the suite leaves nothing behind" {

@@ -110,5 +110,44 @@ TEST(ContainerHistory, KeepsTheContainersOwnHistoryAmongManyCgroups) {
   EXPECT_EQ(history.cpu_history("").update({10 * kSecond, 0, 0, 1}).total.user_ns, 4 * kSecond);
 }
 
+TEST(ContainerHistory, ALaterProcessGoesOnWhereThisOneWas) {
+  ContainerHistory history;
+  history.load.update(1'000'000'000, 0, 3);
+  history.load.update(7'000'000'000, 1'000'000'000, 3);
+  history.take_in({5, 2, 1, 77, 1000});
+  EXPECT_TRUE(history.has_changed());
+  // More than the cpu has: what a new history would make of the same use is less.
+  CpuHistory& own = history.cpu_history("");
+  own.update({1'000'000'000, 5'000'000'000, 0, 2});
+  const CpuTable before = own.update({1'100'000'000, 5'000'000'000, 0, 1});
+  history.cpu_history("/inner").update({1'000'000'000, 10, 20, 4});
+  const std::string saved = history.save();
+  EXPECT_FALSE(history.has_changed());
+
+  ContainerHistory later;
+  ASSERT_TRUE(later.load_saved(saved));
+  EXPECT_EQ(later.load.averages(), history.load.averages());
+  EXPECT_EQ(later.census.context_switches, 1000U);
+  EXPECT_EQ(later.last_pid, 77U);
+  const CpuTable after = later.cpu_history("").update({1'100'000'000, 5'000'000'000, 0, 1});
+  EXPECT_EQ(after.total.user_ns, before.total.user_ns);
+  EXPECT_EQ(after.total.idle_ns, before.total.idle_ns);
+  EXPECT_EQ(after.cpus.size(), 1U);
+  EXPECT_EQ(later.cpu_history("/inner").update({1'000'000'000, 10, 20, 4}).cpus.size(), 4U);
+}
+
+TEST(ContainerHistory, WhatIsDamagedLeavesANewOne) {
+  ContainerHistory history;
+  history.cpu_history("/a").update({1'000'000'000, 10, 20, 4});
+  const std::string saved = history.save();
+  for (const std::string& bad : {saved.substr(1), saved + "x", saved.substr(0, 100),
+                                 std::string(300, '\xff'), std::string("x")}) {
+    ContainerHistory later;
+    EXPECT_FALSE(later.load_saved(bad));
+    EXPECT_EQ(later.last_pid, 0U);
+    EXPECT_EQ(later.cpu_history("/a").update({}).total.user_ns, 0U);
+  }
+}
+
 }  // namespace
 }  // namespace sysbox::fs
