@@ -23,6 +23,7 @@
 #include "runc-ext/container/notify_socket.h"
 #include "runc-ext/container/process_identity.h"
 #include "runc-ext/init/bootstrap.h"
+#include "runc-ext/init/mount_points.h"
 #include "runc-ext/init/oom_score.h"
 #include "runc-ext/init/process_attributes.h"
 #include "runc-ext/init/scheduling.h"
@@ -292,8 +293,21 @@ class Creation {
     return {};
   }
 
+  // The container gets an overlay of its own over the engine's layers. The engine's one remembers
+  // which names were missing when somebody asked, as we did for the destinations: what is made in
+  // the upper layer behind its back, it fails on with ESTALE (seen with `docker cp` and a volume).
+  Result<void> make_mount_points_for_engine() const {
+    if (!plan_.overlay || plan_.overlay->upper.empty()) return {};
+    const RootDir rootfs = TRY(RootDir::open(plan_.spec.root_path).in("root.path"));
+    const mode_t umask = ::umask(022);
+    make_mount_points(rootfs, plan_.spec.mounts);
+    ::umask(umask);
+    return {};
+  }
+
   // The two processes, up to where the old root is gone.
   Result<void> bring_up() {
+    TRY(make_mount_points_for_engine());
     plan_.state = state_of(record_, ContainerStatus::kCreating);
     birth_ = TRY(start_birth(plan_));
     plan_.exec_fifo.reset();

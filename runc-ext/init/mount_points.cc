@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "common/log.h"
 #include "common/syscalls.h"
 
 namespace sysbox::runc {
@@ -54,6 +55,25 @@ Result<UniqueFd> open_mount_point(const RootDir& root, const std::string& destin
   const std::string path = TRY(path_inside(root, place.get()));
   TRY(check_path(path));
   return place;
+}
+
+void make_mount_points(const RootDir& rootfs, const std::vector<OciMount>& mounts) {
+  for (const OciMount& mount : mounts) {
+    const bool is_covered =
+        std::any_of(mounts.begin(), mounts.end(), [&mount](const OciMount& other) {
+          return other.destination != mount.destination &&
+                 is_same_or_below(mount.destination, other.destination);
+        });
+    if (is_covered) continue;
+    PlaceKind kind = PlaceKind::kDirectory;
+    if (mount.bind) {
+      const Result<struct stat> source = sys::fstatat(AT_FDCWD, mount.source);
+      if (!source.ok()) continue;
+      if (!S_ISDIR(source.value().st_mode)) kind = PlaceKind::kFile;
+    }
+    const Result<UniqueFd> place = open_mount_point(rootfs, mount.destination, kind);
+    if (!place.ok()) log::debug("not made beforehand: ", place.error().message());
+  }
 }
 
 Result<UniqueFd> open_ordinary_directory(const RootDir& root, const std::string& destination) {

@@ -4,10 +4,12 @@
 // that no link and no rename by others decides what is covered.
 
 #include <string>
+#include <vector>
 
 #include "common/result.h"
 #include "common/root_dir.h"
 #include "common/unique_fd.h"
+#include "runc-ext/oci/spec.h"
 
 namespace sysbox::runc {
 
@@ -21,6 +23,10 @@ Result<UniqueFd> open_mount_point(const RootDir& root, const std::string& destin
 // The place of a procfs or sysfs: a real directory, no link on the way (CVE-2019-19921,
 // CVE-2023-27561).
 Result<UniqueFd> open_ordinary_directory(const RootDir& root, const std::string& destination);
+
+// Makes those places that are missing and lie in the rootfs itself, not below another mount. What
+// cannot be made is left to who mounts there, and says why.
+void make_mount_points(const RootDir& rootfs, const std::vector<OciMount>& mounts);
 
 // Mounts the detached `mount_fd` at `destination`, which is of the kind of the mount's own root.
 Result<void> attach_inside(const RootDir& root, const std::string& destination, int mount_fd);

@@ -181,10 +181,14 @@ teardown_file() {
 
 @test "docker cp goes both ways and keeps owners right" {
   echo from-host >"$SUITE_DIR/file"
-  drun --detach --name copied busybox sleep 1000
+  mkdir "$SUITE_DIR/volume-of-copied"
+  # The mount point is new: the engine's view of the root file system has to know of it.
+  drun --detach --name copied --volume "$SUITE_DIR/volume-of-copied:/new/place" busybox sleep 1000
   docker cp "$SUITE_DIR/file" copied:/file
   run docker exec copied sh -c 'cat /file; stat -c %u /file; echo from-inside >/other'
   assert_equal "$output" "$(printf 'from-host\n0')"
+  docker cp "$SUITE_DIR/file" copied:/new/place
+  assert_equal "$(cat "$SUITE_DIR/volume-of-copied/file")" from-host
   docker cp copied:/other "$SUITE_DIR/other"
   assert_equal "$(cat "$SUITE_DIR/other")" from-inside
   assert_equal "$(stat -c %u "$SUITE_DIR/other")" 0

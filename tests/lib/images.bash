@@ -20,6 +20,11 @@ workshop_packages=("${machine_packages[@]}" dbus-user-session docker-compose bui
   systemd-container bubblewrap openssh-server openssh-client cron strace gdb etcd-server
   containernetworking-plugins conntrack socat curl debootstrap mmdebstrap)
 
+# The newest engines, for a container without systemd.
+newest_engine_packages=(docker.io docker-cli docker-buildx docker-compose containerd runc iptables
+  iproute2 procps podman buildah crun netavark aardvark-dns passt golang-github-containers-common
+  uidmap fuse-overlayfs bubblewrap ca-certificates)
+
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Makes what is missing, under a name that changes with how it is made, and prints its path.
@@ -31,6 +36,7 @@ cached() { # NAME MAKER [ARGUMENT...]
       declare -f "$2"
       echo "${machine_packages[*]} ${engine_packages[*]} ${engine_root_packages[*]}"
       [[ $1 != workshop.tar ]] || echo "${workshop_packages[*]}"
+      [[ $1 != engines.tar ]] || echo "${newest_engine_packages[*]}"
       [[ $1 != podman ]] || echo "${podman_packages[*]}"
       cat "$images_source/packaging/make-rootfs"
     } | sha256sum | cut -c 1-12
@@ -85,6 +91,12 @@ make_machine_tar() {
 make_workshop_tar() {
   rm -f "$1.tar"
   "$images_source/packaging/make-rootfs" "$1.tar" "${workshop_packages[@]}" && mv "$1.tar" "$1"
+}
+make_engines_tar() {
+  rm -f "$1.tar"
+  DEBIAN_MIRROR="[check-valid-until=no] ${DEBIAN_MIRROR:-http://deb.debian.org}" \
+    "$images_source/packaging/make-rootfs" --suite sid "$1.tar" "${newest_engine_packages[@]}" &&
+    mv "$1.tar" "$1"
 }
 # An image as engines exchange them (OCI image layout), of the layers that are on stdin, one file
 # name a line. Its command is a shell.
@@ -149,6 +161,30 @@ make_stress_dir() { "$images_source/packaging/make-rootfs" "$1" stress-ng; }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
 make_podman_dir() { fetch_packages "$1" "${podman_packages[@]}"; }
 
+# What debootstrap asks a mirror for, as a mirror has it.
+make_archive_dir() {
+  local x deb index=main/binary-amd64/Packages
+  x=$(mktemp -d)
+  fetch_packages "$x" debootstrap || return 1
+  DEBOOTSTRAP_DIR=$x/usr/share/debootstrap "$x/usr/sbin/debootstrap" --download-only \
+    --variant=minbase bookworm "$x/root" "${DEBIAN_MIRROR:-http://deb.debian.org}/debian" || return 1
+  mkdir -p "$1/pool" "$1/dists/bookworm/${index%/*}"
+  mv "$x"/root/var/cache/apt/archives/*.deb "$1/pool/"
+  (
+    cd "$1" || exit 1
+    for deb in pool/*.deb; do
+      dpkg-deb --field "$deb"
+      printf '%s\n' "Filename: $deb" "Size: $(stat -c %s "$deb")" \
+        "SHA256: $(sha256sum <"$deb" | cut -d ' ' -f 1)" ''
+    done >"dists/bookworm/$index"
+    cd dists/bookworm || exit 1
+    printf '%s\n' 'Suite: bookworm' 'Codename: bookworm' 'Components: main' 'Architectures: amd64' \
+      "Date: $(date --utc --rfc-email)" 'SHA256:' \
+      " $(sha256sum <$index | cut -d ' ' -f 1) $(stat -c %s $index) $index" >Release
+  )
+  rm -rf "$x"
+}
+
 # A release's engine with all that its programs need, unpacked and not set up.
 make_engine_root() { # DIR RELEASE
   # An archive that is kept for reproducible tests is older than its own signature allows.
@@ -164,6 +200,8 @@ busybox_tar() { cached import.tar make_busybox_tar; }
 busybox_oci() { cached oci.tar make_busybox_oci; }
 layered_oci() { cached layered.tar make_layered_oci; }
 machine_tar() { cached machine.tar make_machine_tar; }
+engines_tar() { cached engines.tar make_engines_tar; }
+archive_dir() { cached archive make_archive_dir; }
 workshop_tar() { cached workshop.tar make_workshop_tar; }
 newest_dir() { cached newest make_newest_dir; }
 stress_dir() { cached stress make_stress_dir; }

@@ -1,0 +1,146 @@
+# A system container in the role of a machine: systemd's services and sessions, logins, cron,
+# reboot, and the tools that look into processes or make other systems.
+# shellcheck shell=bash
+
+load ../lib/suite
+load ../lib/engine
+
+setup_file() {
+  export BATS_TEST_TIMEOUT=$((300 * SLOWER))
+  suite_start machine
+  daemons_start
+  engine_start
+  import_images workshop
+  need_machine machine --volume "$(archive_dir):/archive:ro"
+  docker cp "$(busybox_tar)" machine:/busybox.tar
+  docker exec machine sh -ec 'useradd --create-home --shell /bin/bash ann
+    mkdir /srv/small && tar -C /srv/small -xf /busybox.tar'
+}
+teardown_file() {
+  engine_stop
+  suite_stop
+}
+
+in_machine() { timeout $((200 * SLOWER)) docker exec machine bash -c "$1"; }
+# A service with these properties, to its end.
+service() { # PROPERTY... -- SHELL_COMMAND
+  local options=()
+  while [[ $1 != -- ]]; do options+=("--property=$1") && shift; done
+  timeout $((30 * SLOWER)) docker exec machine systemd-run --quiet --wait --pipe "${options[@]}" sh -c "$2"
+}
+
+@test "systemd is content, and its mounts are shared as on a machine" {
+  run in_machine 'systemctl --failed --plain --no-legend; systemctl is-system-running; findmnt --noheadings --output PROPAGATION /'
+  assert_equal "$output" "$(printf 'running\nshared')"
+}
+
+@test "services are confined by the properties that packages use" {
+  local property
+  for property in ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes \
+    ProtectControlGroups=yes ProtectProc=invisible ProcSubset=pid PrivateDevices=yes PrivateTmp=yes \
+    PrivateUsers=yes PrivateNetwork=yes PrivateMounts=yes PrivateIPC=yes DynamicUser=yes ProtectHome=yes \
+    ProtectSystem=strict ProtectClock=yes ProtectHostname=yes NoNewPrivileges=yes \
+    SystemCallFilter=@system-service MemoryDenyWriteExecute=yes RestrictNamespaces=yes \
+    RestrictAddressFamilies=AF_UNIX IPAddressDeny=any DeviceAllow=/dev/null LimitNOFILE=5000; do
+    run service "$property" -- 'echo works'
+    assert_equal "$output" works "with $property"
+  done
+}
+
+@test "what those properties promise holds" {
+  run service ProtectKernelTunables=yes -- 'echo 1 >/proc/sys/kernel/panic; echo 1 >/proc/sys/net/ipv4/ip_forward'
+  assert_failed 'Read-only file system'
+  run service ProtectSystem=strict -- 'touch /etc/x'
+  assert_failed 'Read-only file system'
+  run service PrivateDevices=yes -- 'ls /dev/fuse /dev/net/tun'
+  assert_failed 'No such file'
+  run service DynamicUser=yes ProtectProc=invisible -- 'ls -d /proc/1'
+  assert_failed 'No such file'
+  run service ProcSubset=pid -- 'cat /proc/meminfo'
+  assert_failed 'No such file'
+  run service PrivateUsers=yes -- 'cat /proc/self/uid_map'
+  assert_matches "$output" '^ *0 +0 +1'
+  run service PrivateNetwork=yes -- 'tail -n +3 /proc/net/dev | cut -d : -f 1 | tr -d " "'
+  assert_equal "$output" lo
+  run service TasksMax=5 -- 'for i in 1 2 3 4 5 6 7 8; do sleep 3 & done'
+  assert_failed 'annot fork'
+}
+
+@test "a service in another root directory has its own proc, sys and dev" {
+  run service RootDirectory=/srv/small MountAPIVFS=yes PrivateDevices=yes ProtectKernelTunables=yes \
+    PrivateUsers=yes -- 'grep -c "^Mem" /proc/meminfo; ls -d /sys/class/net/lo; echo x >/dev/null && ls /bin/busybox'
+  assert_ok
+  assert_equal "${lines[*]}" "3 /sys/class/net/lo /bin/busybox"
+}
+
+@test "a service's limits are enforced and seen inside the service" {
+  run service MemoryMax=50M MemoryLimit=50M -- 'head -c 200M /dev/zero | tail -c 190M | wc -c'
+  [[ $output != 199229440 ]] || fail "190 MiB were kept in 50"
+  run service MemoryMax=50M MemoryLimit=50M -- 'grep MemTotal /proc/meminfo'
+  assert_equal "$(tr -s ' ' <<<"$output")" "MemTotal: 51200 kB"
+}
+
+@test "a login by ssh is a session, with a user's own systemd; cron runs" {
+  in_machine 'echo "* * * * * root touch /run/cron-ran" >/etc/cron.d/test
+    mkdir -p /root/.ssh /home/ann/.ssh; ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id
+    cp /root/.ssh/id.pub /home/ann/.ssh/authorized_keys; chown -R ann: /home/ann/.ssh'
+  local ssh='ssh -o StrictHostKeyChecking=no -o LogLevel=ERROR -i /root/.ssh/id ann@127.0.0.1'
+  run in_machine "$ssh 'id -un; loginctl --no-legend list-sessions | wc -l
+    systemd-run --user --wait --pipe --quiet echo of-her-own; systemctl --user is-system-running'"
+  assert_ok
+  assert_equal "${lines[*]}" "ann 1 of-her-own running"
+  run in_machine "$ssh -tt tty </dev/null"
+  assert_contains "$output" /dev/pts/
+  cron_ran() { in_machine 'test -e /run/cron-ran'; }
+  wait_for 75 cron_ran
+}
+
+@test "strace and gdb look into processes, as root and as the user whose they are" {
+  run in_machine 'strace -qq -e trace=execve true 2>&1 | grep -c execve
+    sleep 100 & sleep 0.2; gdb --batch -p $! -ex "info inferiors" 2>&1 | grep -q "process $!" && echo attached
+    timeout 2 strace -p $! 2>&1 | grep -c attached; kill $!
+    su - ann -c "strace -qq -f -e trace=openat true 2>&1 | grep -c libc.so; gdb --batch -ex run /bin/true 2>&1 | grep -c normally"'
+  assert_equal "${lines[*]}" "1 attached 1 1 1"
+}
+
+@test "debootstrap and mmdebstrap make systems" {
+  run in_machine 'debootstrap --no-check-gpg --variant=minbase bookworm /srv/deb file:///archive 2>&1 | tail -n 1
+    chroot /srv/deb sh -c "mount -t proc proc /proc && grep -c ^MemTotal /proc/meminfo && umount /proc
+      dpkg --audit; echo x >/dev/null && dpkg-query --show | wc -l"'
+  assert_ok
+  assert_equal "${lines[0]}" "I: Base system installed successfully."
+  assert_equal "${lines[1]}" 1
+  assert_between "${lines[2]}" 60 200 "packages"
+  run in_machine 'mmdebstrap --quiet --variant=essential --dpkgopt=force-unsafe-io \
+      --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr bookworm /srv/mm \
+      "deb [trusted=yes] copy:/archive bookworm main" && chroot /srv/mm dpkg --audit && ls -l /srv/mm/dev/null'
+  assert_ok
+  assert_matches "${lines[-1]}" '^crw-rw-rw-.* 1, +3'
+}
+
+@test "packages are installed and removed, with services that start and stop" {
+  # What dpkg does to a service: its package's files and scripts, configured again.
+  run in_machine 'set -e; export DEBIAN_FRONTEND=noninteractive
+    dpkg-reconfigure cron openssh-server 2>&1; systemctl is-active cron ssh
+    dpkg --purge fuse-overlayfs socat && ! test -e /usr/bin/socat
+    dpkg --audit'
+  assert_ok
+  assert_contains "$output" "$(printf 'active\nactive')"
+}
+
+@test "systemctl reboot and poweroff end the container, which starts again" {
+  need_machine short
+  docker exec short systemctl reboot || :
+  is_ended() { ! is_running short; }
+  wait_for 60 is_ended
+  docker start short
+  wait_for 90 systemd_is_up short
+  docker exec short systemctl poweroff || :
+  wait_for 60 is_ended
+  docker rm --force short
+}
+
+@test "nothing is left behind, and no setting of the host has changed" {
+  engine_stop
+  suite_left_nothing
+}
