@@ -130,8 +130,10 @@ Result<void> serve_until_stopped(const Options& options, ContainerRegistry& regi
 Result<void> run(const Options& options) {
   daemon::block_stop_signals();
   ::umask(022);
-  // Without it each thread gets a heap of its own, which holds on to what it once had.
-  ::mallopt(M_ARENA_MAX, 2);
+  // One heap for all threads. Others hold on to what they once had; and before the C library first
+  // makes one smaller, it opens /proc/sys/vm/overcommit_memory, the heap's lock in its hands: to a
+  // thread that visits a container that is an emulated file, and we would wait for ourselves.
+  ::mallopt(M_ARENA_MAX, 1);
   daemon::raise_descriptor_limit();
   const UniqueFd lock =
       TRY(daemon::take_instance_lock(clean_path(options.run_dir) + "/sysbox-fs.lock"));
