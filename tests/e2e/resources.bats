@@ -48,9 +48,10 @@ tool() { inside "$1" "/usr/bin/$2" "${@:3}"; }
   assert_ok
 }
 
-@test "getconf and lscpu count what the quota pays for" {
+@test "getconf, nproc and lscpu count what the quota pays for" {
   assert_equal "$(tool tight getconf _NPROCESSORS_ONLN)" 1
   assert_equal "$(tool tight getconf _NPROCESSORS_CONF)" 1
+  assert_equal "$(tool tight nproc) $(tool tight nproc --all)" "1 1"
   run tool tight lscpu
   assert_ok
   assert_equal "$(awk '/^CPU\(s\):/ { print $2 }' <<<"$output")" 1
