@@ -22,7 +22,6 @@ constexpr std::array kDefaultDevices = {
     DefaultDevice{'c', 1, 8, "rwm"},             // random
     DefaultDevice{'c', 1, 9, "rwm"},             // urandom
     DefaultDevice{'c', 5, 0, "rwm"},             // tty
-    DefaultDevice{'c', 5, 1, "rwm"},             // console
     DefaultDevice{'c', 5, 2, "rwm"},             // ptmx
     DefaultDevice{'c', 136, kAnyDevice, "rwm"},  // pts/*
     DefaultDevice{'c', 10, 200, "rwm"},          // net/tun

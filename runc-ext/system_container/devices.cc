@@ -71,6 +71,12 @@ std::optional<OciDevice> as_device(const OciMount& mount) {
   return device;
 }
 
+// Engines allow it by habit. A container's /dev/console is a terminal of its own; by this number,
+// which root inside can make a node of, it would be the host's.
+bool is_host_console(const OciDeviceRule& rule) {
+  return rule.allow && rule.type == 'c' && rule.major == 5 && rule.minor == 1;
+}
+
 void turn_binds_into_devices(OciSpec& spec) {
   std::erase_if(spec.mounts, [&spec](const OciMount& mount) {
     std::optional<OciDevice> device = as_device(mount);
@@ -88,6 +94,7 @@ void turn_binds_into_devices(OciSpec& spec) {
 void confine_devices(OciSpec& spec) {
   turn_binds_into_devices(spec);
   std::vector<OciDeviceRule>& rules = spec.linux_part.resources.devices;
+  std::erase_if(rules, is_host_console);
   if (std::none_of(rules.begin(), rules.end(), is_all_devices)) return;
   std::erase_if(rules, is_all_devices);
   std::vector<OciDevice>& devices = spec.linux_part.devices;

@@ -277,6 +277,14 @@ host_mounts() { awk '{ print $4, $5, $10 }' /proc/self/mountinfo | grep -F "$SUI
   assert_contains "$output" finished
 }
 
+@test "devices: the host's console by its number, which engines allow, is not to be opened" {
+  run run_once '.linux.resources.devices = [{allow: false, access: "rwm"},
+    {allow: true, type: "c", major: 5, minor: 0, access: "rwm"}, {allow: true, type: "c", major: 5, minor: 1, access: "rwm"}]' \
+    sh -c 'mknod /console c 5 1 && echo made; echo evil >/console; cat /console'
+  assert_contains "$output" made
+  assert_equal "$(grep -c '/console.*Operation not permitted' <<<"$output")" 2 "refusals: $output"
+}
+
 @test "another container: its processes are not seen, not signalled, not read, not entered" {
   local victim
   start_idle victim
