@@ -51,13 +51,15 @@ class ScriptedHandler : public seccomp::CallHandler {
 
 class Loop : public ::testing::Test {
  protected:
-  seccomp::NotifyLoop& start(seccomp::NotifyLimits limits = {}) {
+  seccomp::NotifyLoop& start(seccomp::NotifyLimits limits = {},
+                             std::shared_ptr<seccomp::CallJournal> journal = nullptr) {
     loop_ = std::make_unique<seccomp::NotifyLoop>(
         limits, kernel_,
         [script =
              script_](seccomp::NotifyKernel&) -> Result<std::unique_ptr<seccomp::CallHandler>> {
           return std::unique_ptr<seccomp::CallHandler>(std::make_unique<ScriptedHandler>(script));
-        });
+        },
+        std::move(journal));
     return *loop_;
   }
   FakeNotifyKernel::Listener listen(const std::string& container) {
@@ -252,6 +254,28 @@ TEST(NotifyLoop, LeavesCallsToTheKernelIfItsThreadsCannotVisit) {
   const std::optional<Verdict> verdict = kernel->wait_for_answer(1);
   ASSERT_TRUE(verdict);
   EXPECT_TRUE(std::holds_alternative<LetKernelRunIt>(*verdict));
+}
+
+TEST_F(Loop, ACallThatAnEarlierProcessReceivedIsAnswered) {
+  alignas(8) static std::array<std::byte, seccomp::CallJournal::kBytes> memory{};
+  {
+    seccomp::CallJournal earlier(memory);
+    for (const std::uint64_t id : {41U, 42U}) {
+      struct seccomp_notif received {};
+      received.id = id;
+      std::memcpy(earlier.claim("a", 0).raw.data(), &received, sizeof received);
+    }
+  }
+  auto journal = std::make_shared<seccomp::CallJournal>(memory);
+  start({}, journal);
+  const auto listener = listen("a");
+  expect_success(41);
+  expect_success(42);
+  // And its place is free: a call of the listener goes on as always.
+  kernel_->trap(listener, 43);
+  expect_success(43);
+  loop_.reset();
+  EXPECT_TRUE(seccomp::CallJournal(memory).take_unanswered("a", 0).empty());
 }
 
 }  // namespace
