@@ -26,6 +26,7 @@ std::string accepted_values(const Sysctl& sysctl) {
   const bool any_int = sysctl.min == std::numeric_limits<std::int32_t>::min() &&
                        sysctl.max == std::numeric_limits<std::int32_t>::max();
   std::string range = any_int ? "any int" : join(sysctl.min, " … ", sysctl.max);
+  if (sysctl.format == SysctlFormat::kAnyUnsignedLong) range = join(sysctl.min, " or more");
   if (sysctl.format == SysctlFormat::kPipeSize) range = "rounded up to a power of two";
   if (sysctl.count > 1) range += join(" (", sysctl.count, " numbers)");
   if (sysctl.policy == SysctlPolicy::Trigger) range += ", accepted without effect";

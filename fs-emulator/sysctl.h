@@ -17,12 +17,13 @@ namespace sysbox::fs {
 
 // Which of the kernel's parsers (kernel/sysctl.c) a file has.
 enum class SysctlFormat : std::uint8_t {
-  kInt,           // proc_dointvec, proc_dointvec_minmax: one or several ints
-  kUnsigned,      // proc_douintvec_minmax: a minus is EINVAL
-  kUnsignedLong,  // proc_doulongvec_minmax: a negative number is skipped without an error
-  kPipeSize,      // proc_dopipe_max_size: rounded up to a power of two
-  kChoice,        // sysfs: all words, the chosen one in brackets
-  kText,          // proc_dostring: up to the first newline, cut to the longest that fits
+  kInt,              // proc_dointvec, proc_dointvec_minmax: one or several ints
+  kUnsigned,         // proc_douintvec_minmax: a minus is EINVAL
+  kUnsignedLong,     // proc_doulongvec_minmax; a max of LONG_MAX is one
+  kAnyUnsignedLong,  // the same without an upper end
+  kPipeSize,         // proc_dopipe_max_size: rounded up to a power of two
+  kChoice,           // sysfs: all words, the chosen one in brackets
+  kText,             // proc_dostring: up to the first newline, cut to the longest that fits
 };
 
 // Files that are no settings stand in the table too, if all that they show is one fixed text.

@@ -34,7 +34,6 @@ Error invalid() { return Error(EINVAL, "not a value of this file"); }
 Result<Number> take_number(std::string_view& text) {
   Number number;
   std::string_view rest = text.substr(0, kMaxNumberChars);
-  const bool is_cut = text.size() > kMaxNumberChars;
   if (rest.starts_with('-') && rest.size() > 1) {
     number.is_negative = true;
     rest.remove_prefix(1);
@@ -51,7 +50,7 @@ Result<Number> take_number(std::string_view& text) {
   const char* const end = rest.data() + rest.size();
   const auto [stop, error] = std::from_chars(rest.data(), end, number.magnitude, base);
   if (error != std::errc()) return invalid();
-  if (stop == end && is_cut) return invalid();
+  if (stop == text.data() + kMaxNumberChars) return invalid();
   if (stop != end && !is_separator(*stop)) return invalid();
   text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
   return number;
@@ -78,20 +77,20 @@ Result<std::int64_t> as_unsigned(const Sysctl& sysctl, const Number& number) {
   return value;
 }
 
-// The kernel's own unsigned longs reach further than any of our ranges.
 Result<std::int64_t> as_unsigned_long(const Sysctl& sysctl, const Number& number) {
   constexpr std::uint64_t kMaxLong = std::numeric_limits<std::int64_t>::max();
-  if (number.magnitude > kMaxLong) return invalid();
+  if (number.is_negative || number.magnitude > kMaxLong) return invalid();
   const auto value = static_cast<std::int64_t>(number.magnitude);
   if (!in_range(sysctl, value)) return invalid();
   return value;
 }
 
-// As round_pipe_size(): a power of two, not below a page.
+// As round_pipe_size(), which sees 32 bits of it: a power of two, not below a page.
 Result<std::int64_t> as_pipe_size(const Number& number) {
-  if (number.is_negative || number.magnitude > kMaxPipeSize) return invalid();
-  if (number.magnitude < kMinPipeSize) return static_cast<std::int64_t>(kMinPipeSize);
-  return static_cast<std::int64_t>(std::bit_ceil(number.magnitude));
+  const std::uint64_t magnitude = static_cast<std::uint32_t>(number.magnitude);
+  if (number.is_negative || magnitude > kMaxPipeSize) return invalid();
+  if (magnitude < kMinPipeSize) return static_cast<std::int64_t>(kMinPipeSize);
+  return static_cast<std::int64_t>(std::bit_ceil(magnitude));
 }
 
 Result<std::int64_t> as_value(const Sysctl& sysctl, const Number& number) {
@@ -104,11 +103,22 @@ Result<std::int64_t> as_value(const Sysctl& sysctl, const Number& number) {
       return as_unsigned_long(sysctl, number);
     case SysctlFormat::kPipeSize:
       return as_pipe_size(number);
+    case SysctlFormat::kAnyUnsignedLong:
     case SysctlFormat::kChoice:
     case SysctlFormat::kText:
       break;
   }
   return invalid();
+}
+
+Result<std::string> text_of_value(const Sysctl& sysctl, const Number& number) {
+  if (sysctl.format != SysctlFormat::kAnyUnsignedLong) {
+    return std::to_string(TRY(as_value(sysctl, number)));
+  }
+  if (number.is_negative || number.magnitude < static_cast<std::uint64_t>(sysctl.min)) {
+    return invalid();
+  }
+  return std::to_string(number.magnitude);
 }
 
 std::vector<std::string> fields_of(std::string_view text) {
@@ -169,11 +179,9 @@ Result<std::string> parse_sysctl_write(const Sysctl& sysctl, std::string_view cu
     skip_spaces(written);
     if (written.empty()) break;
     const Number number = TRY(take_number(written));
-    if (sysctl.format == SysctlFormat::kUnsignedLong && number.is_negative) continue;
-    values[taken] = std::to_string(TRY(as_value(sysctl, number)));
+    values[taken] = TRY(text_of_value(sysctl, number));
   }
-  const bool needs_one = sysctl.format != SysctlFormat::kUnsignedLong;
-  if (taken == 0 && needs_one) return invalid();
+  if (taken == 0) return invalid();
   return line_of(values);
 }
 

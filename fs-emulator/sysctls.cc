@@ -33,6 +33,12 @@ constexpr Sysctl seconds(std::string_view path, std::string_view initial) {
   constexpr std::int64_t kMostTicksPerSecond = 1000;
   return ints(path, kIntMin / kMostTicksPerSecond, kIntMax / kMostTicksPerSecond, initial);
 }
+constexpr Sysctl any_unsigned_long(std::string_view path, std::int64_t min,
+                                   std::string_view initial) {
+  Sysctl sysctl = unsigned_long(path, min, kLongMax, initial);
+  sysctl.format = SysctlFormat::kAnyUnsignedLong;
+  return sysctl;
+}
 constexpr Sysctl text(std::string_view path, std::int64_t longest, std::string_view initial) {
   return {path, 0644, SysctlPolicy::StoredPerContainer, SysctlFormat::kText, 0, longest, initial};
 }
@@ -73,7 +79,7 @@ constexpr std::array kSysctls = {
     fixed("/proc/latency_stats", "Latency Top version : v0.1"),
     fixed("/proc/mdstat", "Personalities : \nunused devices: <none>"),
     ints("/proc/sys/dev/tty/ldisc_autoload", 0, 1, kHostValue),
-    unsigned_long("/proc/sys/fs/aio-max-nr", 0, kLongMax, kHostValue),
+    any_unsigned_long("/proc/sys/fs/aio-max-nr", 0, kHostValue),
     unsigned_long("/proc/sys/fs/epoll/max_user_watches", 0, kLongMax, kHostValue),
     unsigned_long("/proc/sys/fs/file-max", 0, kLongMax, "9223372036854775807"),
     // How many files of all are the container's is not counted.
@@ -86,8 +92,8 @@ constexpr std::array kSysctls = {
     unsigned_int("/proc/sys/fs/mount-max", 1, kIntMax, kHostValue),
     unsigned_int("/proc/sys/fs/nr_open", 64, 2147483584, kHostValue),
     pipe_size(unsigned_int("/proc/sys/fs/pipe-max-size", 0, kIntMax, kHostValue)),
-    unsigned_long("/proc/sys/fs/pipe-user-pages-hard", 0, kLongMax, kHostValue),
-    unsigned_long("/proc/sys/fs/pipe-user-pages-soft", 0, kLongMax, kHostValue),
+    any_unsigned_long("/proc/sys/fs/pipe-user-pages-hard", 0, kHostValue),
+    any_unsigned_long("/proc/sys/fs/pipe-user-pages-soft", 0, kHostValue),
     ints("/proc/sys/fs/protected_fifos", 0, 2, kHostValue),
     ints("/proc/sys/fs/protected_hardlinks", 0, 1, kHostValue),
     ints("/proc/sys/fs/protected_regular", 0, 2, kHostValue),
@@ -104,9 +110,9 @@ constexpr std::array kSysctls = {
     unsigned_long("/proc/sys/kernel/hung_task_timeout_secs", 0, kLongMax / 1000, "120"),
     ints("/proc/sys/kernel/io_uring_disabled", 0, 2, kHostValue),
     ints("/proc/sys/kernel/kexec_load_disabled", 1, 1, kHostValue),
-    ints("/proc/sys/kernel/keys/maxbytes", 0, kIntMax, kHostValue),
+    ints("/proc/sys/kernel/keys/maxbytes", 1, kIntMax, kHostValue),
     ints("/proc/sys/kernel/keys/maxkeys", 1, kIntMax, kHostValue),
-    ints("/proc/sys/kernel/keys/root_maxbytes", 0, kIntMax, "25000000"),
+    ints("/proc/sys/kernel/keys/root_maxbytes", 1, kIntMax, "25000000"),
     ints("/proc/sys/kernel/keys/root_maxkeys", 1, kIntMax, "1000000"),
     ints("/proc/sys/kernel/kptr_restrict", 0, 2, kHostValue),
     ints("/proc/sys/kernel/modules_disabled", 1, 1, kHostValue),
@@ -139,15 +145,14 @@ constexpr std::array kSysctls = {
     ints("/proc/sys/kernel/yama/ptrace_scope", 0, 3, kHostValue),
     ints("/proc/sys/net/netfilter/nf_conntrack_expect_max", 1, kIntMax, kHostValue),
     ints("/proc/sys/net/netfilter/nf_conntrack_max", 0, kIntMax, kHostValue),
-    unsigned_long("/proc/sys/vm/admin_reserve_kbytes", 0, kLongMax, kHostValue),
+    any_unsigned_long("/proc/sys/vm/admin_reserve_kbytes", 0, kHostValue),
     trigger("/proc/sys/vm/compact_memory", 1, 1),
     ints("/proc/sys/vm/compaction_proactiveness", 0, 100, "20"),
-    pair_of(unsigned_long("/proc/sys/vm/dirty_background_bytes", 1, kLongMax, "0"),
+    pair_of(any_unsigned_long("/proc/sys/vm/dirty_background_bytes", 1, "0"),
             "/proc/sys/vm/dirty_background_ratio"),
     pair_of(ints("/proc/sys/vm/dirty_background_ratio", 0, 100, "10"),
             "/proc/sys/vm/dirty_background_bytes"),
-    pair_of(unsigned_long("/proc/sys/vm/dirty_bytes", 8192, kLongMax, "0"),
-            "/proc/sys/vm/dirty_ratio"),
+    pair_of(any_unsigned_long("/proc/sys/vm/dirty_bytes", 8192, "0"), "/proc/sys/vm/dirty_ratio"),
     ints("/proc/sys/vm/dirty_expire_centisecs", 0, kIntMax, "3000"),
     pair_of(ints("/proc/sys/vm/dirty_ratio", 0, 100, "20"), "/proc/sys/vm/dirty_bytes"),
     any_int("/proc/sys/vm/dirty_writeback_centisecs", "500"),
@@ -157,10 +162,10 @@ constexpr std::array kSysctls = {
     seconds("/proc/sys/vm/laptop_mode", "0"),
     ints("/proc/sys/vm/max_map_count", 0, kIntMax, kHostValue),
     ints("/proc/sys/vm/min_free_kbytes", 0, kIntMax, kHostValue),
-    unsigned_long("/proc/sys/vm/mmap_min_addr", 0, kLongMax, kHostValue),
+    any_unsigned_long("/proc/sys/vm/mmap_min_addr", 0, kHostValue),
     any_int("/proc/sys/vm/oom_dump_tasks", "1"),
     any_int("/proc/sys/vm/oom_kill_allocating_task", "0"),
-    pair_of(unsigned_long("/proc/sys/vm/overcommit_kbytes", 0, kLongMax, "0"),
+    pair_of(any_unsigned_long("/proc/sys/vm/overcommit_kbytes", 0, "0"),
             "/proc/sys/vm/overcommit_ratio"),
     ints("/proc/sys/vm/overcommit_memory", 0, 2, "0"),
     pair_of(any_int("/proc/sys/vm/overcommit_ratio", "50"), "/proc/sys/vm/overcommit_kbytes"),
@@ -169,7 +174,7 @@ constexpr std::array kSysctls = {
     seconds("/proc/sys/vm/stat_interval", "1"),
     ints("/proc/sys/vm/swappiness", 0, 200, "60"),
     ints("/proc/sys/vm/unprivileged_userfaultfd", 0, 1, kHostValue),
-    unsigned_long("/proc/sys/vm/user_reserve_kbytes", 0, kLongMax, kHostValue),
+    any_unsigned_long("/proc/sys/vm/user_reserve_kbytes", 0, kHostValue),
     ints("/proc/sys/vm/vfs_cache_pressure", 0, kIntMax, "100"),
     ints("/proc/sys/vm/watermark_boost_factor", 0, kIntMax, "15000"),
     ints("/proc/sys/vm/watermark_scale_factor", 1, 3000, "10"),

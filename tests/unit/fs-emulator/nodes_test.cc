@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "common/root_dir.h"
 #include "fs-emulator/emulated_file.h"
@@ -114,6 +117,51 @@ TEST(Sysctls, TakeTheRunningKernelsOwnValues) {
     EXPECT_EQ(parse_sysctl_write(sysctl, before, written).value_or("EINVAL"), value.value())
         << sysctl.path;
   }
+}
+
+// "a\\nb" in a file of answers is a line's end in between.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 1 == text.size()) {
+      out += text[i];
+      continue;
+    }
+    ++i;
+    out += text[i] == 'n' ? '\n' : text[i] == 't' ? '\t' : text[i];
+  }
+  return out;
+}
+
+std::vector<std::string> fields_of_answer(const std::string& line) {
+  std::vector<std::string> fields;
+  std::istringstream in(line);
+  for (std::string field; std::getline(in, field, '\t');) fields.push_back(unescaped(field));
+  return fields;
+}
+
+const Sysctl* find_sysctl(const std::string& path) {
+  const auto rows = sysctls();
+  const auto found = std::find_if(rows.begin(), rows.end(),
+                                  [&path](const Sysctl& row) { return row.path == path; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+// What a kernel (Linux 6.12) answered to each of many texts that root wrote to its own files. A
+// line is PATH, BEFORE, WRITTEN and AFTER, between tabs; the last is "refused" for EINVAL.
+TEST(Sysctls, TakeWhatAKernelTakes) {
+  std::ifstream lines(SYSBOX_SOURCE_ROOT "/tests/unit/fs-emulator/sysctl_answers.tsv");
+  ASSERT_TRUE(lines.is_open());
+  std::size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const std::vector<std::string> fields = fields_of_answer(line);
+    ASSERT_EQ(fields.size(), 4U) << line;
+    const Sysctl* const sysctl = find_sysctl(fields[0]);
+    ASSERT_NE(sysctl, nullptr) << fields[0] << " is not in the table";
+    EXPECT_EQ(parse_sysctl_write(*sysctl, fields[1], fields[2]).value_or("refused"), fields[3])
+        << line;
+  }
+  EXPECT_GT(count, 2500U);
 }
 
 }  // namespace
