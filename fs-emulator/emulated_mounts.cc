@@ -24,6 +24,7 @@
 #include "common/syscalls.h"
 #include "fs-emulator/mount_locksmith.h"
 #include "fs-emulator/plain_mounts.h"
+#include "seccomp-notify/visitor.h"
 
 namespace sysbox::fs {
 namespace {
@@ -92,7 +93,12 @@ class EmulatedMounts : public seccomp::ContainerActions {
     return fsopen_sysfs_of(target.net_fd);
   }
   Result<UniqueFd> with_pieces(UniqueFd mount, const seccomp::TargetNamespaces& target) override;
+  Result<UniqueFd> keep_locked_mounts(UniqueFd tree) override {
+    const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+    return locksmith->without_unlocked(std::move(tree));
+  }
   void keep_for_a_while(UniqueFd mount) override;
+  bool is_kept(int place_fd) override;
 
   bool is_piece_device(dev_t device) const override { return device == device_; }
 
@@ -199,6 +205,16 @@ void EmulatedMounts::keep_for_a_while(UniqueFd mount) {
     kept_.pop_front();
   }
   kept_.push_back({std::move(mount), now + kKeptFor});
+}
+
+bool EmulatedMounts::is_kept(int place_fd) {
+  const Result<seccomp::Place> place = seccomp::describe_place(place_fd);
+  if (!place.ok()) return false;
+  const std::lock_guard lock(mutex_);
+  return std::any_of(kept_.begin(), kept_.end(), [&](const Kept& kept) {
+    const Result<seccomp::Place> other = seccomp::describe_place(kept.mount.get());
+    return other.ok() && other.value().mount_id == place.value().mount_id;
+  });
 }
 
 Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Template& known) {

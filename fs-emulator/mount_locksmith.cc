@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "common/mount_info.h"
+#include "common/root_dir.h"
 #include "common/short_lived_task.h"
 #include "common/syscalls.h"
 
@@ -186,6 +187,45 @@ Result<std::string> MountLocksmith::options_of(UniqueFd tree) const {
       if (mount.target == place) return mount.superblock_options;
     }
     return errno_error(ENOENT, "options of a mount");
+  });
+}
+
+// Runs in the workshop. What the kernel refuses to take off is locked.
+Result<void> MountLocksmith::drop_unlocked(const std::string& place) const {
+  const UniqueFd root = TRY(sys::open(place, O_PATH | O_DIRECTORY));
+  const UniqueFd descriptors = TRY(sys::openat(proc_.get(), "thread-self/fd", O_PATH));
+  const std::string text = TRY(sys::read_file_at(proc_.get(), "thread-self/mountinfo"));
+  const std::vector<MountInfo> mounts = TRY(parse_mount_info(text));
+  TRY(sys::fchdir(descriptors.get()));
+  for (const MountInfo& mount : mounts) {
+    if (!is_same_or_below(mount.target, place) || mount.target == place) continue;
+    // Again and again: several may lie on one another.
+    for (Result<void> gone; gone.ok();) {
+      const Result<UniqueFd> covered =
+          sys::openat2(root.get(), mount.target.substr(place.size() + 1), O_PATH | O_NOFOLLOW,
+                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+      if (!covered.ok()) break;
+      gone = sys::umount(std::to_string(covered.value().get()), MNT_DETACH);
+      if (!gone.ok() && gone.error().code() != EINVAL) return gone;
+    }
+  }
+  return {};
+}
+
+Result<UniqueFd> MountLocksmith::without_unlocked(UniqueFd tree) const {
+  // The tree and what it was cloned from may be peers, and lose their mounts together.
+  sys::MountAttributes slave;
+  slave.propagation = MS_SLAVE;
+  TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, slave));
+  return away_from_home([&]() -> Result<UniqueFd> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
+    Result<void> dropped = drop_unlocked(place);
+    Result<UniqueFd> rest = dropped.ok() ? sys::open_tree(AT_FDCWD, place, kCloneTree)
+                                         : Result<UniqueFd>(dropped.error());
+    TRY(sys::umount(place, MNT_DETACH));
+    return rest;
   });
 }
 

@@ -65,9 +65,13 @@ class ContainerActions {
   virtual Result<UniqueFd> sysfs_context(const TargetNamespaces& target) = 0;
   // A procfs or sysfs that was mounted from such a context, detached, with the pieces.
   virtual Result<UniqueFd> with_pieces(UniqueFd mount, const TargetNamespaces& target) = 0;
+  // What is left of a detached tree without the mounts in it that are not locked.
+  virtual Result<UniqueFd> keep_locked_mounts(UniqueFd tree) = 0;
   // Keeps a detached mount from ending with its descriptor, for as long as it takes a program to
   // attach it by another one.
   virtual void keep_for_a_while(UniqueFd mount) = 0;
+  // Whether a place lies on one of those.
+  virtual bool is_kept(int place_fd) = 0;
 
   // Whether mounts of this device are the container's emulated pieces.
   virtual bool is_piece_device(dev_t device) const = 0;

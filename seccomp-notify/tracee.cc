@@ -195,6 +195,19 @@ Result<void> Tracee::write(std::uint64_t address, std::string_view bytes) const 
   return {};
 }
 
+Result<std::string> Tracee::read_bytes(std::uint64_t address, std::size_t count) const {
+  std::string bytes(count, '\0');
+  const struct iovec local { bytes.data(), count };
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of another process
+  const struct iovec remote { reinterpret_cast<void*>(address), count };
+  if (::process_vm_readv(call_.tid_on_host, &local, 1, &remote, 1, 0) !=
+      static_cast<ssize_t>(count)) {
+    return errno_error(EFAULT, "read the caller's memory");
+  }
+  if (!still_waiting()) return errno_error(ESRCH, "read the caller's memory");
+  return bytes;
+}
+
 Result<UniqueFd> Tracee::copy_descriptor(int fd) const {
   Result<UniqueFd> pidfd = pidfd_of_thread(call_.tid_on_host);
   if (!pidfd.ok() && pidfd.error().code() == EINVAL) {

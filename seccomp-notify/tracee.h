@@ -83,6 +83,9 @@ class Tracee {
 
   // Writes into the caller's memory, after a last check that it waits. EFAULT as for the kernel.
   Result<void> write(std::uint64_t address, std::string_view bytes) const;
+  // So many bytes of the caller's memory, read once. EFAULT.
+  Result<std::string> read_bytes(std::uint64_t address, std::size_t count) const;
+
   // A copy of a descriptor of the calling thread. EBADF if it has none of that number.
   Result<UniqueFd> copy_descriptor(int fd) const;
 

@@ -23,6 +23,9 @@ enum class TrappedCall {
   kSchedGetaffinity,
   kFsopen,
   kFsmount,
+  kOpenTree,
+  kOpenTreeAttr,
+  kMountSetattr,
 };
 
 // A condition on one argument: (argument & mask) == value.
@@ -41,6 +44,8 @@ struct TrappedSyscall {
   // answer must be right for every call that the rules leave out.
   std::span<const ArgumentRule> trapped_if;
   TrappedIn trapped_in = TrappedIn::kAll;
+  // Its number where libseccomp does not know the name yet; new calls have the same everywhere.
+  int new_number = -1;
 };
 
 std::span<const TrappedSyscall> trapped_syscalls();

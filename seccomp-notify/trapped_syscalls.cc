@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/mount.h>
 #include <seccomp.h>
 #include <sys/mount.h>
 
@@ -19,11 +21,19 @@ constexpr std::uint64_t kOldMagicMask = 0xffff0000;  // where it looks like prop
 constexpr std::array kMountRules = {
     // A bind without MS_REC, which locked mounts below the source make fail.
     ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_REC, MS_BIND},
-    // New flags for one mount, which leave the pieces below it out.
-    ArgumentRule{3, MS_BIND | MS_REMOUNT, MS_BIND | MS_REMOUNT},
+    // New flags for one mount or file system, which leave the pieces below it out.
+    ArgumentRule{3, MS_REMOUNT, MS_REMOUNT},
     // A new mount.
     ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_MOVE | kPropagation, 0},
     ArgumentRule{3, MS_BIND | MS_REMOUNT | MS_MOVE | kOldMagicMask, kOldMagic},
+};
+
+// Clones and attributes of one mount, not of a tree.
+constexpr std::array kCloneRules = {
+    ArgumentRule{2, OPEN_TREE_CLONE | AT_RECURSIVE, OPEN_TREE_CLONE},
+};
+constexpr std::array kAttributeRules = {
+    ArgumentRule{2, AT_RECURSIVE, 0},
 };
 
 constexpr std::array kUmountRules = {
@@ -54,6 +64,9 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"sysinfo", TrappedCall::kSysinfo, {}},
     TrappedSyscall{"sched_getaffinity", TrappedCall::kSchedGetaffinity, kOfCallerRules,
                    TrappedIn::kContainersWithCpuQuota},
+    TrappedSyscall{"open_tree", TrappedCall::kOpenTree, kCloneRules},
+    TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kCloneRules, TrappedIn::kAll, 467},
+    TrappedSyscall{"mount_setattr", TrappedCall::kMountSetattr, kAttributeRules},
     TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
     TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},
 };
@@ -61,12 +74,13 @@ constexpr std::array kTrappedSyscalls = {
 struct Architecture {
   std::uint32_t in_libseccomp;
   std::uint32_t in_kernel;
+  int number_base = 0;
 };
 constexpr std::array kArchitectures = {
 #if defined(__x86_64__)
     Architecture{SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64},
     // Told apart by a bit of the number only.
-    Architecture{SCMP_ARCH_X32, AUDIT_ARCH_X86_64},
+    Architecture{SCMP_ARCH_X32, AUDIT_ARCH_X86_64, 0x40000000},
     Architecture{SCMP_ARCH_X86, AUDIT_ARCH_I386},
 #elif defined(__aarch64__)
     Architecture{SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64},
@@ -84,8 +98,10 @@ std::vector<ArchitectureCall> resolve_trapped_syscalls() {
   std::vector<ArchitectureCall> calls;
   for (const Architecture& architecture : kArchitectures) {
     for (const TrappedSyscall& trapped : kTrappedSyscalls) {
-      const int number =
-          seccomp_syscall_resolve_name_arch(architecture.in_libseccomp, trapped.name);
+      int number = seccomp_syscall_resolve_name_arch(architecture.in_libseccomp, trapped.name);
+      if (number == __NR_SCMP_ERROR && trapped.new_number >= 0) {
+        number = trapped.new_number + architecture.number_base;
+      }
       // Negative: libseccomp's own number for a call that the architecture does not have.
       if (number < 0) continue;
       calls.push_back({architecture.in_kernel, static_cast<std::uint32_t>(number), &trapped});

@@ -355,6 +355,25 @@ Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
   return devices;
 }
 
+Result<UniqueFd> Visit::open_directory(int place_fd) const {
+  const Visitor::Credentials credentials = caller_credentials(0);
+  const Result<void> assumed = visitor_->assume(credentials);
+  Result<UniqueFd> fd = assumed.ok() ? sys::openat(place_fd, ".", O_RDONLY | O_DIRECTORY)
+                                     : Result<UniqueFd>(assumed.error());
+  visitor_->resume(credentials);
+  return fd;
+}
+
+// Nobody tells but the kernel's umount(2): a locked mount is EINVAL, any other, as our descriptor
+// uses it, is too busy to expire.
+Result<bool> Visit::is_locked(int mount_fd) const {
+  const Result<void> expired = unmount(mount_fd, MNT_EXPIRE);
+  if (expired.ok()) return errno_error(EIO, "a mount in use has expired");
+  if (expired.error().code() == EINVAL) return true;
+  if (expired.error().code() == EBUSY) return false;
+  return expired.error();
+}
+
 // A descriptor pins its mount, and /proc/self in a container is not ours: the thread's directory
 // of descriptors, in the host's procfs, becomes the working directory.
 Result<void> Visit::unmount(int mount_fd, int flags) const {

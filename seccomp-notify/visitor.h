@@ -107,6 +107,12 @@ class Visit {
   // The devices of all mounts on the mount of the open place, and on those.
   Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
 
+  // Opens a directory for reading, by the caller's ids alone.
+  Result<UniqueFd> open_directory(int place_fd) const;
+
+  // Whether the mount whose root is open is locked to its parent.
+  Result<bool> is_locked(int mount_fd) const;
+
   // umount2(2) of the mount whose root is open as `mount_fd`.
   Result<void> unmount(int mount_fd, int flags) const;
 

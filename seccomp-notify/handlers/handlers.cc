@@ -7,6 +7,7 @@
 #include <array>
 
 #include "common/log.h"
+#include "common/root_dir.h"
 #include "common/syscalls.h"
 
 namespace sysbox::seccomp {
@@ -44,6 +45,38 @@ std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, in
     if (mount.parent_id == mount_id && mount.mount_id != mount_id) found.push_back(&mount);
   }
   return found;
+}
+
+Result<std::vector<BelowMount>> mounts_below(const std::vector<MountInfo>& mounts, int mount_fd,
+                                             Depth depth) {
+  const int mount_id = TRY(describe_place(mount_fd)).mount_id;
+  std::vector<BelowMount> found;
+  const auto top = std::find_if(mounts.begin(), mounts.end(),
+                                [&](const MountInfo& mount) { return mount.mount_id == mount_id; });
+  if (top == mounts.end()) return found;
+  const std::size_t base = top->target == "/" ? 1 : top->target.size() + 1;
+  const auto add = [&](int parent_id) {
+    for (const MountInfo* mount : mounts_on(mounts, parent_id)) {
+      if (!is_same_or_below(mount->target, top->target) || mount->target.size() < base) continue;
+      found.push_back({mount, mount->target.substr(base)});
+    }
+  };
+  add(mount_id);
+  for (std::size_t i = 0; depth == Depth::kAll && i < found.size(); ++i) {
+    add(found[i].mount->mount_id);
+  }
+  return found;
+}
+
+Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const PlaceArguments& place) {
+  const int dirfd = static_cast<int>(static_cast<std::uint32_t>(place.dirfd));
+  if (place.path.empty() && !place.may_be_empty) return errno_error(ENOENT, "an empty path");
+  if (dirfd == AT_FDCWD || place.path.starts_with('/')) {
+    return visit.resolve(place.path.empty() ? "." : place.path, place.follow);
+  }
+  UniqueFd start = TRY(sys::openat(caller.directory.get(), join("fd/", dirfd), O_PATH));
+  if (place.path.empty()) return start;
+  return visit.resolve_at(start.get(), place.path, place.follow);
 }
 
 bool is_piece(const ContainerActions& actions, const MountInfo& mount) {
@@ -119,6 +152,12 @@ Verdict handle(TrappedCall call, const Assistance& with) {
         return handle_sched_getaffinity(with);
       case TrappedCall::kSysinfo:
         return handle_sysinfo(with);
+      case TrappedCall::kOpenTree:
+        return handle_open_tree(with, WithAttributes::kNo);
+      case TrappedCall::kOpenTreeAttr:
+        return handle_open_tree(with, WithAttributes::kYes);
+      case TrappedCall::kMountSetattr:
+        return handle_mount_setattr(with);
       case TrappedCall::kFsopen:
         return handle_fsopen(with);
       case TrappedCall::kFsmount:

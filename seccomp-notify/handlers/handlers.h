@@ -27,9 +27,13 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags);
 Result<Verdict> handle_fsopen(const Assistance& with);
 Result<Verdict> handle_fsmount(const Assistance& with);
 
-// mount(2) with MS_BIND, and with MS_BIND | MS_REMOUNT.
+// mount(2) with MS_BIND, and with MS_REMOUNT.
 Result<Verdict> handle_bind(const Assistance& with);
-Result<Verdict> handle_bind_remount(const Assistance& with, std::uint64_t flags);
+Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags);
+
+Result<Verdict> handle_mount_setattr(const Assistance& with);
+enum class WithAttributes { kNo, kYes };
+Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_attributes);
 
 struct NodeArguments {
   std::uint64_t dirfd = 0;
@@ -54,6 +58,37 @@ Result<bool> may_mount(const Caller& caller);
 // The mounts directly on mount `mount_id`.
 std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, int mount_id);
 bool is_piece(const ContainerActions& actions, const MountInfo& mount);
+
+// A mount below another one, and the path from there to it.
+struct BelowMount {
+  const MountInfo* mount;
+  std::string path;
+};
+enum class Depth { kDirectly, kAll };
+// Those on the mount whose root is open, or also those on these; parents come first.
+Result<std::vector<BelowMount>> mounts_below(const std::vector<MountInfo>& mounts, int mount_fd,
+                                             Depth depth);
+
+// A place as the calls with "at" in their name are told it.
+struct PlaceArguments {
+  std::uint64_t dirfd = 0;
+  std::string path;
+  Follow follow = Follow::kLastSymlink;
+  bool may_be_empty = false;  // AT_EMPTY_PATH
+};
+Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const PlaceArguments& place);
+
+// What a struct mount_attr asks for, but for id mappings.
+struct MountAttr {
+  std::uint64_t set = 0;
+  std::uint64_t clear = 0;
+  std::uint64_t propagation = 0;
+};
+Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address, std::uint64_t bytes);
+
+// A detached clone of a directory and all that is mounted below it, where the kernel refuses one
+// without; else an invalid descriptor.
+Result<UniqueFd> clone_with_locked(int source_fd);
 
 // Whether something is mounted on the place's mount, and all of it is pieces of ours.
 Result<bool> carries_only_pieces(const Visit& visit, int place_fd, const ContainerActions& actions);

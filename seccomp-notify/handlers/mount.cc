@@ -141,9 +141,8 @@ Result<Verdict> handle_mount(const Assistance& with) {
   const Tracee& tracee = with.tracee;
   std::uint64_t flags = tracee.argument(3);
   if ((flags & kOldMagicMask) == kOldMagic) flags &= ~kOldMagicMask;
-  if ((flags & MS_BIND) != 0) {
-    return (flags & MS_REMOUNT) != 0 ? handle_bind_remount(with, flags) : handle_bind(with);
-  }
+  if ((flags & MS_REMOUNT) != 0) return handle_remount(with, flags);
+  if ((flags & MS_BIND) != 0) return handle_bind(with);
   if (tracee.argument(2) == 0) return Verdict(LetKernelRunIt{});
   const std::string filesystem = TRY(tracee.read_string(tracee.argument(2), PATH_MAX));
   if (filesystem == "proc") return mount_anew(with, EmulatedKind::kProc, flags);

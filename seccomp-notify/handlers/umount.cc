@@ -1,6 +1,8 @@
-// umount2(2): over a procfs or sysfs with emulated pieces a plain umount would say EBUSY, as the
-// pieces are locked and cannot go first; it takes them along instead.
+// umount2(2): over a procfs or sysfs with emulated pieces, and over a bind of a directory above
+// locked mounts, a plain umount would say EBUSY, as what is locked cannot go first; it takes them
+// along instead.
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/mount.h>
 
@@ -9,6 +11,38 @@
 #include "seccomp-notify/handlers/handlers.h"
 
 namespace sysbox::seccomp {
+namespace {
+
+// A quick look, before we learn who the caller is, that spares most calls the rest.
+Result<bool> may_have_mounts(const Visit& visit, const std::string& path, Follow follow) {
+  const Result<UniqueFd> glance = visit.glance_at(path, follow);
+  if (!glance.ok()) return true;  // not for certain
+  const Place place = TRY(describe_place(glance.value().get()));
+  if (!place.is_directory || !place.is_mount_root) return false;
+  return !TRY(visit.devices_mounted_on(glance.value().get())).empty();
+}
+
+Result<bool> carries_only_locked(const Visit& visit, int mount_fd,
+                                 const ContainerActions& actions) {
+  if (TRY(carries_only_pieces(visit, mount_fd, actions))) return true;
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  const std::vector<BelowMount> below = TRY(mounts_below(mounts, mount_fd, Depth::kAll));
+  for (const BelowMount& child : below) {
+    if (is_piece(actions, *child.mount)) continue;
+    const UniqueFd child_fd = TRY(sys::openat2(mount_fd, child.path, O_PATH | O_NOFOLLOW,
+                                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+    if (!TRY(visit.is_locked(child_fd.get()))) return false;
+  }
+  return !below.empty();
+}
+
+Result<bool> is_root_of(const Visit& visit, int mount_fd) {
+  const UniqueFd root = TRY(visit.glance_at("/", Follow::kLastSymlink));
+  const int root_mount = TRY(describe_place(root.get())).mount_id;
+  return TRY(describe_place(mount_fd)).mount_id == root_mount;
+}
+
+}  // namespace
 
 Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   const Tracee& tracee = with.tracee;
@@ -19,13 +53,15 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
-  if (!TRY(may_concern_us(visit, target_path, follow))) return Verdict(LetKernelRunIt{});
+  if (!TRY(may_have_mounts(visit, target_path, follow))) return Verdict(LetKernelRunIt{});
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd target = TRY(visit.resolve(target_path, follow));
-  if (!TRY(is_emulated_root(visit, target.get()))) return Verdict(LetKernelRunIt{});
+  const Place place = TRY(describe_place(target.get()));
+  if (!place.is_directory || !place.is_mount_root) return Verdict(LetKernelRunIt{});
+  if (TRY(is_root_of(visit, target.get()))) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it.
-  if (!TRY(carries_only_pieces(visit, target.get(), with.actions))) {
+  if (!TRY(carries_only_locked(visit, target.get(), with.actions))) {
     return Verdict(LetKernelRunIt{});
   }
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");

@@ -11,6 +11,8 @@ machine_packages=(systemd systemd-sysv dbus libpam-systemd udev kmod procps ipro
 engine_packages=(docker.io containerd runc)
 engine_root_packages=(docker.io docker-cli containerd runc iptables iproute2 dash bash coreutils
   util-linux procps libstdc++6 libcap2 libseccomp2)
+mount_tools_packages=(mount util-linux runc bubblewrap fuse3 squashfuse squashfs-tools dash coreutils
+  busybox-static)
 podman_packages=(podman conmon netavark aardvark-dns golang-github-containers-common)
 
 # What is used on a machine that others are made or run on: inner engines, for root and for users,
@@ -37,6 +39,7 @@ cached() { # NAME MAKER [ARGUMENT...]
       echo "${machine_packages[*]} ${engine_packages[*]} ${engine_root_packages[*]}"
       [[ $1 != workshop.tar ]] || echo "${workshop_packages[*]}"
       [[ $1 != engines.tar ]] || echo "${newest_engine_packages[*]}"
+      [[ $1 != mount-tools ]] || echo "${mount_tools_packages[*]}"
       [[ $1 != podman ]] || echo "${podman_packages[*]}"
       cat "$images_source/packaging/make-rootfs"
     } | sha256sum | cut -c 1-12
@@ -195,6 +198,23 @@ make_engine_root() { # DIR RELEASE
   ln -s ip6tables-nft "$1/usr/sbin/ip6tables"
 }
 
+# The newest programs that mount something.
+make_mount_tools_dir() {
+  local program
+  mmdebstrap --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
+    --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --include="$(IFS=, && echo "${mount_tools_packages[*]}")" sid "$1" || return 1
+  for program in bin sbin lib lib64; do
+    [[ -e $1/$program ]] || ln -s "usr/$program" "$1/$program"
+  done
+  for program in awk grep sed; do ln -sf busybox "$1/usr/bin/$program"; done
+  ln -s ../proc/self/mounts "$1/etc/mtab"
+  chmod u+s "$1/usr/bin/fusermount3" # as the package's set-up would
+  echo 'user:x:1000:1000::/tmp:/bin/sh' >>"$1/etc/passwd"
+  mkdir -p "$1"/{p,q,mnt,proc,sys,run,root}
+}
+
 busybox_dir() { cached busybox make_busybox_dir; }
 busybox_tar() { cached import.tar make_busybox_tar; }
 busybox_oci() { cached oci.tar make_busybox_oci; }
@@ -208,3 +228,4 @@ stress_dir() { cached stress make_stress_dir; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
 podman_dir() { cached podman make_podman_dir; }
+mount_tools_dir() { cached mount-tools make_mount_tools_dir; }

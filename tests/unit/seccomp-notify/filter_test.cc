@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                       MountFlags{"RecursiveBind", MS_BIND | MS_REC, false},
                       MountFlags{"BindRemount", MS_BIND | MS_REMOUNT | MS_RDONLY, true},
                       MountFlags{"RecursiveBindRemount", MS_BIND | MS_REMOUNT | MS_REC, true},
-                      MountFlags{"Remount", MS_REMOUNT, false}, MountFlags{"Move", MS_MOVE, false},
+                      MountFlags{"Remount", MS_REMOUNT, true}, MountFlags{"Move", MS_MOVE, false},
                       MountFlags{"Private", MS_PRIVATE, false},
                       MountFlags{"Shared", MS_SHARED | MS_REC, false},
                       MountFlags{"Slave", MS_SLAVE | MS_REC, false},

@@ -31,6 +31,10 @@ class NoActions : public seccomp::ContainerActions {
                                const seccomp::TargetNamespaces& /*target*/) override {
     return errno_error(ENOSYS, "pieces");
   }
+  Result<UniqueFd> keep_locked_mounts(UniqueFd /*tree*/) override {
+    return errno_error(ENOSYS, "locked mounts");
+  }
+  bool is_kept(int /*place_fd*/) override { return false; }
   void keep_for_a_while(UniqueFd /*mount*/) override {}
   bool is_piece_device(dev_t /*device*/) const override { return false; }
   Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {

@@ -1,0 +1,111 @@
+// New attributes for one mount, by mount(2) with MS_REMOUNT and by mount_setattr(2) without
+// AT_RECURSIVE: the emulated pieces on it have to become read-only with it, and writable again.
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/syscalls.h"
+#include "seccomp-notify/handlers/handlers.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+constexpr unsigned kKnownFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+
+sys::MountAttributes attributes_for(bool read_only) {
+  sys::MountAttributes attributes;
+  (read_only ? attributes.set : attributes.clear) = MOUNT_ATTR_RDONLY;
+  return attributes;
+}
+
+// Mounts of the container's own are left alone.
+Result<void> set_read_only(const Visit& visit, const ContainerActions& actions, int mount_fd,
+                           bool read_only) {
+  const sys::MountAttributes attributes = attributes_for(read_only);
+  // Refused for all if one is locked; then the kernel refuses the caller's own mount, too.
+  if (TRY(carries_only_pieces(visit, mount_fd, actions))) {
+    return sys::mount_setattr(mount_fd, "", AT_RECURSIVE, attributes);
+  }
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  for (const BelowMount& piece : TRY(mounts_below(mounts, mount_fd, Depth::kDirectly))) {
+    if (!is_piece(actions, *piece.mount)) continue;
+    const UniqueFd piece_fd = TRY(sys::openat2(mount_fd, piece.path, O_PATH | O_NOFOLLOW,
+                                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+    // Something else may cover it.
+    if (TRY(describe_place(piece_fd.get())).mount_id != piece.mount->mount_id) continue;
+    TRY(sys::mount_setattr(piece_fd.get(), "", 0, attributes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address,
+                                  std::uint64_t bytes) {
+  struct mount_attr raw {};
+  if (bytes < MOUNT_ATTR_SIZE_VER0) return errno_error(EINVAL, "size of mount_attr");
+  const std::string text = TRY(tracee.read_bytes(address, sizeof raw));
+  std::memcpy(&raw, text.data(), std::min(text.size(), sizeof raw));
+  return MountAttr{raw.attr_set, raw.attr_clr, raw.propagation};
+}
+
+Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
+  const Tracee& tracee = with.tracee;
+  const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));
+  Caller caller = TRY(tracee.open_caller());
+
+  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  if (!TRY(may_concern_us(visit, target_path, Follow::kLastSymlink))) {
+    return Verdict(LetKernelRunIt{});
+  }
+  TRY(caller.learn_credentials());
+  if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+  const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
+  if (!TRY(is_emulated_root(visit, target.get()))) return Verdict(LetKernelRunIt{});
+  if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  TRY(set_read_only(visit, with.actions, target.get(), (flags & MS_RDONLY) != 0));
+  return Verdict(LetKernelRunIt{});  // it sets the other flags, on the one mount
+}
+
+Result<Verdict> handle_mount_setattr(const Assistance& with) {
+  const Tracee& tracee = with.tracee;
+  const auto flags = static_cast<unsigned>(tracee.argument(2));
+  if ((flags & ~kKnownFlags) != 0 || tracee.argument(1) == 0) return Verdict(LetKernelRunIt{});
+  const PlaceArguments place{
+      tracee.argument(0), TRY(tracee.read_string(tracee.argument(1), PATH_MAX)),
+      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink,
+      (flags & AT_EMPTY_PATH) != 0};
+  const MountAttr wanted = TRY(read_mount_attr(tracee, tracee.argument(3), tracee.argument(4)));
+  const bool read_only = (wanted.set & MOUNT_ATTR_RDONLY) != 0;
+  if (!read_only && (wanted.clear & MOUNT_ATTR_RDONLY) == 0) return Verdict(LetKernelRunIt{});
+  Caller caller = TRY(tracee.open_caller());
+  TRY(caller.learn_credentials());
+  if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+
+  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  const UniqueFd target = TRY(find_place(visit, caller, place));
+  const Place found = TRY(describe_place(target.get()));
+  if (!found.is_directory || !found.is_mount_root) return Verdict(LetKernelRunIt{});
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  const bool is_attached = std::any_of(mounts.begin(), mounts.end(), [&](const MountInfo& mount) {
+    return mount.mount_id == found.mount_id;
+  });
+  if (!is_attached && with.actions.is_kept(target.get())) {
+    if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
+    TRY(sys::mount_setattr(target.get(), "", AT_RECURSIVE, attributes_for(read_only)));
+    return Verdict(LetKernelRunIt{});
+  }
+  if (TRY(visit.emulated_kind_of(target.get())) == EmulatedKind::kNone) {
+    return Verdict(LetKernelRunIt{});
+  }
+  if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  TRY(set_read_only(visit, with.actions, target.get(), read_only));
+  return Verdict(LetKernelRunIt{});
+}
+
+}  // namespace sysbox::seccomp

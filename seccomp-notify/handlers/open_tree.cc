@@ -1,0 +1,72 @@
+// open_tree(2) and open_tree_attr(2) with OPEN_TREE_CLONE and without AT_RECURSIVE: over locked
+// pieces the kernel refuses a clone that leaves them out. As in fsmount.cc the caller gets an
+// ordinary descriptor of the clone.
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include "common/syscalls.h"
+#include "seccomp-notify/handlers/handlers.h"
+
+namespace sysbox::seccomp {
+namespace {
+
+constexpr unsigned kKnownFlags =
+    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+// Those that need no right over the file system.
+constexpr std::uint64_t kPlainAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                                           MOUNT_ATTR_NOSYMFOLLOW;
+
+// Of the clone alone, or of it with its pieces, of which a read-only one has no writable one.
+Result<void> set_attributes(int tree_fd, EmulatedKind kind, const MountAttr& wanted) {
+  sys::MountAttributes attributes;
+  attributes.set = wanted.set;
+  attributes.clear = wanted.clear;
+  if ((wanted.set | wanted.clear) == 0) return {};
+  return sys::mount_setattr(tree_fd, "", kind == EmulatedKind::kNone ? 0 : AT_RECURSIVE,
+                            attributes);
+}
+
+}  // namespace
+
+Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_attributes) {
+  const Tracee& tracee = with.tracee;
+  const auto flags = static_cast<unsigned>(tracee.argument(2));
+  if ((flags & ~kKnownFlags) != 0 || tracee.argument(1) == 0) return Verdict(LetKernelRunIt{});
+  const PlaceArguments place{
+      tracee.argument(0), TRY(tracee.read_string(tracee.argument(1), PATH_MAX)),
+      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink,
+      (flags & AT_EMPTY_PATH) != 0};
+  MountAttr attributes;
+  if (with_attributes == WithAttributes::kYes) {
+    attributes = TRY(read_mount_attr(tracee, tracee.argument(3), tracee.argument(4)));
+    if (((attributes.set | attributes.clear) & ~kPlainAttributes) != 0 ||
+        attributes.propagation != 0) {
+      return Verdict(LetKernelRunIt{});
+    }
+  }
+  Caller caller = TRY(tracee.open_caller());
+  TRY(caller.learn_credentials());
+  if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+  EmulatedKind kind = EmulatedKind::kNone;
+  UniqueFd tree;
+  {
+    const Visit visit = TRY(Visit::begin(with.visitor, caller));
+    const UniqueFd source = TRY(find_place(visit, caller, place));
+    kind = TRY(visit.emulated_kind_of(source.get()));
+    tree = TRY(clone_with_locked(source.get()));
+  }
+  if (!tree.valid()) return Verdict(LetKernelRunIt{});
+  tree = TRY(with.actions.keep_locked_mounts(std::move(tree)));
+  TRY(set_attributes(tree.get(), kind, attributes));
+  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  UniqueFd directory = TRY(visit.open_directory(tree.get()));
+  with.actions.keep_for_a_while(std::move(tree));
+  return Verdict(GiveDescriptor{std::make_shared<const UniqueFd>(std::move(directory)),
+                                (flags & OPEN_TREE_CLOEXEC) != 0});
+}
+
+}  // namespace sysbox::seccomp

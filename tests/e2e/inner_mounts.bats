@@ -1,0 +1,178 @@
+# Mounts that programs make inside, by either of the kernel's interfaces: util-linux that mounts by
+# descriptors, runc 1.3, bubblewrap and fuse3, all of Debian sid.
+# shellcheck shell=bash
+
+load ../lib/suite
+
+setup_file() {
+  export BATS_TEST_TIMEOUT=$((120 * SLOWER))
+  suite_start inner-mounts
+  daemons_start
+  start_engine_like c
+}
+teardown_file() { suite_stop; }
+
+# A container of the image with the newest programs.
+start_engine_like() { # NAME
+  local dir=$SUITE_DIR/bundles/$1
+  bundle "$1" '.linux.resources = {memory: {limit: 268435456, swap: 268435456}}' \
+    sh -c 'trap "exit 0" TERM; while :; do sleep 1 & wait; done' >/dev/null
+  rm -rf --one-file-system "$dir/rootfs"
+  cp -a "$(mount_tools_dir)" "$dir/rootfs"
+  runc run --detach --bundle "$dir" "$1" >"$SUITE_DIR/log/$1.console" 2>&1 </dev/null
+}
+memory_limit_kb=262144
+prints_limit='awk "/^MemTotal/ { print \$2 }"'
+mounts_at() { # PATH: there and below
+  inside c awk -v at="$1" '$5 == at || index($5, at "/") == 1' /proc/self/mountinfo | wc -l
+}
+
+@test "mount -t proc by the new interface: emulated files, locked, gone with one umount" {
+  assert_contains "$(inside c mount --version)" fd-based-mount
+  run inside c sh -ec "mount -t proc proc /p; $prints_limit /p/meminfo; ! umount /p/meminfo 2>/dev/null
+    ! umount -l /p/uptime 2>/dev/null; echo 41 >/p/sys/kernel/panic; cat /proc/sys/kernel/panic; umount /p"
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n41' $memory_limit_kb)"
+  assert_equal "$(mounts_at /p)" 0
+}
+
+@test "its options and flags are what was asked for" {
+  run inside c sh -ec 'mount -t proc -o ro,nosuid,hidepid=2 proc /p; grep " /p " /proc/self/mountinfo
+    echo 1 >/p/sys/kernel/panic && exit 1; umount /p; mount -t proc -o subset=pid proc /p
+    ls /p/1/comm /p/uptime /p/stat || :; umount /p'
+  assert_contains "$output" "ro,nosuid"
+  assert_contains "$output" "hidepid=invisible"
+  assert_contains "$output" "Read-only file system"
+  assert_contains "$output" "/p/1/comm"
+  assert_contains "$output" "'/p/uptime': No such file"
+  assert_equal "$(mounts_at /p)" 0
+}
+
+@test "mount -t sysfs by the new interface" {
+  run inside c sh -ec 'mount -t sysfs sysfs /p; cat /p/devices/system/cpu/online; ls /p/firmware; umount /p'
+  assert_ok
+  assert_equal "$output" "$(inside c cat /sys/devices/system/cpu/online)"
+  assert_equal "$(mounts_at /p)" 0
+}
+
+@test "a procfs of subset=pid uncovers no other" {
+  # To the kernel it would be a procfs that hides nothing, were there no piece on it.
+  run inside c sh -c "mount -t proc -o subset=pid proc /p; mount -t proc proc /q; $prints_limit /q/meminfo
+    umount /p; umount /q"
+  assert_equal "$output" $memory_limit_kb
+}
+
+@test "bind of / and of /proc, by either interface, gone with one umount" {
+  run inside c sh -ec "mount --bind / /mnt; ls -d /mnt/usr; umount /mnt
+    busybox mount --bind / /mnt; ls -d /mnt/usr; umount /mnt
+    mount --bind /proc /mnt; $prints_limit /mnt/meminfo; ! umount /mnt/meminfo 2>/dev/null; umount /mnt
+    mount --bind -o ro /proc/sys /mnt; ! sh -c 'echo 1 >/mnt/kernel/panic' 2>/dev/null; umount /mnt"
+  assert_ok
+  assert_equal "$output" "$(printf '/mnt/usr\n/mnt/usr\n%s' $memory_limit_kb)"
+  assert_equal "$(mounts_at /mnt)" 0
+}
+
+@test "a bind of a shared / takes no mount off it" {
+  run inside c unshare --mount sh -ec 'mount --make-rshared /; before=$(wc -l </proc/self/mountinfo)
+    mount --bind / /mnt; umount /mnt; busybox mount --bind / /mnt; umount /mnt
+    [ "$(wc -l </proc/self/mountinfo)" = "$before" ]; mountpoint -q /dev/pts; mountpoint -q /dev/shm'
+  assert_ok
+}
+
+@test "an overlay, with its attributes as user.* and with none" {
+  run inside c sh -ec 'mount -t tmpfs t /mnt; mkdir /mnt/up /mnt/work /mnt/all
+    for option in userxattr index=off; do
+      mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work,$option o /mnt/all
+      echo new >/mnt/all/new; ls /mnt/up; rm /mnt/all/passwd; [ ! -e /mnt/all/passwd ]; umount /mnt/all
+      rm -r /mnt/up /mnt/work; mkdir /mnt/up /mnt/work
+    done
+    umount /mnt'
+  assert_ok
+  assert_contains "$output" new
+  assert_equal "$(mounts_at /mnt)" 0
+}
+
+@test "read-only remounts reach the emulated files, and are undone" {
+  run inside c sh -c 'try() { sh -c "echo 17 >/proc/sys/kernel/panic" 2>/dev/null && echo rw || echo ro; }
+    mount -o remount,ro /proc; try; mount -o remount,rw /proc; try
+    busybox mount -o remount,ro /proc; try; busybox mount -o remount,rw /proc; try
+    mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; try
+    mount -o remount,bind,rw /proc/sys; try; umount /proc/sys'
+  assert_ok
+  assert_equal "${output//$'\n'/ }" "ro rw ro rw ro rw"
+}
+
+@test "mounts of the container's own on a procfs stay as they are when that is made read-only" {
+  run inside c unshare --mount sh -ec 'mount -t proc proc /p; mount -t tmpfs t /p/fs; mount -o remount,bind,ro /p
+    ! sh -c "echo 1 >/p/sys/kernel/panic" 2>/dev/null; echo kept >/p/fs/x; cat /p/fs/x'
+  assert_ok
+  assert_equal "$output" kept
+}
+
+@test "bubblewrap, as root and as an ordinary user" {
+  local user
+  for user in 0:0 1000:1000; do
+    run inside --user "$user" c bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev \
+      sh -c "$prints_limit /proc/meminfo; ls /proc | grep -c '^[0-9]'"
+    assert_ok
+    assert_equal "${lines[0]}" $memory_limit_kb
+    assert_between "${lines[1]}" 2 6 processes
+  done
+}
+
+@test "unshare --mount-proc in a user namespace of an ordinary user, a pivoted root, propagation" {
+  run inside --user 1000:1000 c unshare -Urpf --mount-proc sh -ec \
+    "$prints_limit /proc/meminfo; echo \$\$; ! umount /proc/uptime 2>/dev/null; mount -t proc proc /p; umount /p"
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n1' $memory_limit_kb)"
+  run inside c unshare --mount --pid --fork sh -ec "mount --make-rshared /; mount -t tmpfs t /mnt
+    cp -a /usr/bin/busybox /mnt/; mkdir /mnt/proc /mnt/old; mount --make-private /mnt
+    cd /mnt; mount --make-rprivate /; busybox pivot_root . old; /busybox mount -t proc proc /proc
+    /busybox umount -l /old; /busybox awk '/^MemTotal/ { print \$2 }' /proc/meminfo; /busybox umount /proc"
+  assert_ok
+  assert_equal "$output" $memory_limit_kb
+}
+
+@test "runc 1.3 with settings, masks and read-only paths, and an exec in it" {
+  run inside c sh -ec 'mkdir -p /b/rootfs/bin; cp /usr/bin/busybox /b/rootfs/bin/; ln -sf busybox /b/rootfs/bin/sh
+    cd /b; runc spec; sed -i "s/\"terminal\": true/\"terminal\": false/
+      s/\"sh\"/\"busybox\", \"sleep\", \"60\"/
+      s/\"linux\": {/\"linux\": { \"sysctl\": { \"net.ipv4.ip_forward\": \"1\", \"kernel.shmmax\": \"65536\" },/" config.json
+    runc run -d inner >/dev/null 2>&1 </dev/null
+    runc exec inner busybox awk "/^MemTotal/ { print \$2 }" /proc/meminfo
+    runc exec inner busybox cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax
+    ! runc exec inner busybox sh -c "echo 1 >/proc/sys/kernel/panic" 2>/dev/null
+    runc delete -f inner'
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n1\n65536' $memory_limit_kb)"
+}
+
+@test "FUSE by an ordinary user through fusermount3" {
+  run inside c sh -ec 'mkdir -p /tmp/d /tmp/m; echo hello >/tmp/d/f; mksquashfs /tmp/d /tmp/i.sqfs -quiet -no-progress >/dev/null
+    chmod 644 /tmp/i.sqfs; chown 1000 /tmp/m; [ -c /dev/fuse ]'
+  assert_ok
+  run inside --user 1000:1000 c sh -ec 'squashfuse /tmp/i.sqfs /tmp/m; cat /tmp/m/f; fusermount3 -u /tmp/m; ls /tmp/m'
+  assert_ok
+  assert_equal "$output" hello
+}
+
+@test "file systems that need a device or the network are the kernel's to refuse" {
+  run inside c sh -c 'for type in ext4 nfs cifs; do mount -t $type 192.0.2.1:/x /mnt; done'
+  assert_failed
+  assert_equal "$(mounts_at /mnt)" 0
+}
+
+@test "the daemon keeps no descriptor for mounts that are gone" {
+  local before
+  inside c sh -c 'for i in $(seq 20); do mount -t proc proc /p; umount /p; done'
+  before=$(ls "/proc/$(daemon_pid fs)/fd" | wc -l)
+  run inside c sh -ec 'for i in $(seq 60); do mount -t proc proc /p; umount /p; mount --bind / /mnt; umount /mnt; done'
+  assert_ok
+  as_few_descriptors() { (($(ls "/proc/$(daemon_pid fs)/fd" | wc -l) <= before + 5)); }
+  wait_for 5 as_few_descriptors
+}
+
+@test "nothing is left behind" {
+  remove_container c
+  suite_left_nothing
+}
