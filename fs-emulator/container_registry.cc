@@ -1,7 +1,10 @@
 #include "fs-emulator/container_registry.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
+
+#include <algorithm>
 
 #include "common/log.h"
 #include "common/syscalls.h"
@@ -92,6 +95,7 @@ Result<RegisterReply> ContainerRegistry::register_container(const RegisterReques
     std::shared_ptr<Container> container = TRY(make_container(request, reply));
     const std::lock_guard lock(mutex_);
     containers_[request.id] = std::move(container);
+    most_ = std::max(most_, containers_.size());
     return reply;
   };
   Result<RegisterReply> reply = registered();
@@ -167,8 +171,17 @@ Result<void> ContainerRegistry::add_listener(const std::string& id, UniqueFd lis
   return notify_loop_.add(std::move(listener), std::move(actions), number);
 }
 
+// With the lock held. The heap does not shrink by itself; to make it do so takes milliseconds.
+bool ContainerRegistry::half_have_ended() {
+  constexpr std::size_t kWorthIt = 64;
+  if (most_ < kWorthIt || containers_.size() > most_ / 2) return false;
+  most_ = containers_.size();
+  return true;
+}
+
 void ContainerRegistry::unregister_container(const std::string& id) {
   std::shared_ptr<Container> container;  // ends without the lock
+  bool wants_trim = false;
   {
     const std::lock_guard lock(mutex_);
     const auto found = containers_.find(id);
@@ -176,9 +189,12 @@ void ContainerRegistry::unregister_container(const std::string& id) {
     if (found == containers_.end() || !found->second) return;
     container = std::move(found->second);
     containers_.erase(found);
+    wants_trim = half_have_ended();
   }
   if (container->is_parked) link_->unpark(id);
   end(*container);
+  container.reset();
+  if (wants_trim) ::malloc_trim(0);
 }
 
 std::vector<ListedContainer> ContainerRegistry::list() const {

@@ -61,6 +61,7 @@ class ContainerRegistry {
                                                     RegisterReply& reply);
   std::shared_ptr<seccomp::ContainerActions> actions_of(Container& container);
   void end(Container& container);
+  bool half_have_ended();
 
   // In container_takeover.cc:
   Result<void> begin_to_keep(Container& container, const std::string& init_cgroups) const;
@@ -79,6 +80,7 @@ class ContainerRegistry {
   const SysctlDefaults defaults_;
   mutable std::mutex mutex_;  // of what follows; not held while anything is opened or waited for
   std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::size_t most_ = 0;  // there were at once since memory was given back
 };
 
 }  // namespace sysbox::fs

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "common/result.h"
+#include "common/unique_fd.h"
 #include "fs-emulator/container_view.h"
 
 namespace sysbox::fs {
@@ -19,6 +20,8 @@ struct EmulatedFile {
   mode_t mode;
   Result<std::string> (*read)(const ContainerView& container);
   std::string_view shows;  // for the documentation
+  // The kernel's file that takes the triggers which are written here, open for them.
+  Result<UniqueFd> (*open_for_triggers)(const ContainerView& container) = nullptr;
 };
 
 // A directory that is wholly ours: the emulated files below it, and nothing of the kernel's.
@@ -36,6 +39,11 @@ struct MaskedPath {
 std::span<const EmulatedFile> emulated_files();
 std::span<const EmulatedDirectory> emulated_directories();
 std::span<const MaskedPath> masked_paths();
+
+Result<UniqueFd> open_cpu_pressure(const ContainerView& container);
+Result<UniqueFd> open_io_pressure(const ContainerView& container);
+Result<UniqueFd> open_irq_pressure(const ContainerView& container);
+Result<UniqueFd> open_memory_pressure(const ContainerView& container);
 
 Result<std::string> read_buddyinfo(const ContainerView& container);
 Result<std::string> read_cpu_pressure(const ContainerView& container);

@@ -1,6 +1,7 @@
 #include "fs-emulator/file_tree.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include "fs-emulator/container_record.h"
 #include "fs-emulator/emulated_file.h"
@@ -21,6 +22,11 @@ bool has_lasting_size(const Node& node) {
 }
 
 bool is_setting(const Node& node) { return node.path.starts_with("/proc/sys/"); }
+
+bool takes_triggers(const Node& node) {
+  return node.kind == NodeKind::kLive &&
+         emulated_files()[node.table_row].open_for_triggers != nullptr;
+}
 
 UtsName uts_name_of(const Node& node) {
   return node.path.ends_with("/hostname") ? UtsName::kHost : UtsName::kDomain;
@@ -196,12 +202,35 @@ Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::
   return open_files_.replace(handle, TRY(text_for(node, inode, caller.pid)), size, offset);
 }
 
+void FileTree::release(std::uint64_t handle) {
+  triggers_.release(handle);
+  open_files_.release(handle);
+}
+
+// The kernel lets an ordinary user have triggers with long windows; here they are root's.
+Result<void> FileTree::set_trigger(const Node& node, std::uint64_t handle, std::string_view text,
+                                   const Caller& caller) {
+  const std::shared_ptr<ContainerState> state = container();
+  if (!state) return errno_error(ESTALE, node.path);
+  if (caller.uid != state->owner_uid && caller.uid != 0) return errno_error(EPERM, node.path);
+  const EmulatedFile& file = emulated_files()[node.table_row];
+  return triggers_.set(handle, TRY(file.open_for_triggers(state->view_of(caller.pid))), text);
+}
+
+unsigned FileTree::poll(fuse_ino_t inode, std::uint64_t handle, struct fuse_pollhandle* waiter) {
+  const Result<const Node*> node = file_of(inode);
+  if (node.ok() && takes_triggers(*node.value())) return triggers_.poll(handle, waiter);
+  fuse_pollhandle_destroy(waiter);
+  return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;  // as the kernel of any file
+}
+
 Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
                              std::uint64_t offset, bool is_append, const Caller& caller) {
   const Node& node = *TRY(file_of(inode));
   const std::shared_ptr<ContainerState> state = container();
   if (!state) return errno_error(ESTALE, node.path);
   TRY(check_access(node, kWrite, caller));
+  if (takes_triggers(node)) return set_trigger(node, handle, bytes, caller);
   if (node.kind != NodeKind::kSysctl && node.kind != NodeKind::kUtsName) {
     return errno_error(EIO, node.path);  // as procfs for a file without a writer
   }

@@ -19,6 +19,7 @@
 #include "fs-emulator/kept_state.h"
 #include "fs-emulator/nodes.h"
 #include "fs-emulator/open_files.h"
+#include "fs-emulator/pressure_triggers.h"
 #include "fs-emulator/recent_texts.h"
 #include "fs-emulator/sysctl_store.h"
 
@@ -86,12 +87,17 @@ class FileTree {
   Result<std::string> link_target(fuse_ino_t inode, int pid);
 
   Result<std::uint64_t> open(fuse_ino_t inode, int flags, const Caller& caller);
-  void release(std::uint64_t handle) { open_files_.release(handle); }
+  void release(std::uint64_t handle);
   Result<std::string> read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
                            std::uint64_t offset, const Caller& caller);
   // `is_append`: the file was opened with O_APPEND.
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
                      std::uint64_t offset, bool is_append, const Caller& caller);
+
+  // The events for poll(2); takes `waiter`.
+  unsigned poll(fuse_ino_t inode, std::uint64_t handle, struct fuse_pollhandle* waiter);
+  // Before the connection ends that is told of them.
+  void end_triggers() { triggers_.release_all(); }
 
   // Makes the kernel ask for a file's attributes again. By itself it forgets after a write that the
   // size is known, but asks only who looks at the size: sendfile(2) would go by the old one.
@@ -106,6 +112,8 @@ class FileTree {
   Result<const Node*> file_of(fuse_ino_t inode) const;
   // EPERM as for the kernel's settings. ESTALE before a container is assigned.
   Result<void> check_access(const Node& node, mode_t wanted, const Caller& caller) const;
+  Result<void> set_trigger(const Node& node, std::uint64_t handle, std::string_view text,
+                           const Caller& caller);
   Result<SharedText> text_for(const Node& node, fuse_ino_t inode, int pid);
   Result<SharedText> live_text(ContainerState& state, const Node& node, fuse_ino_t inode, int pid);
 
@@ -113,6 +121,7 @@ class FileTree {
   std::shared_ptr<ContainerState> container_;
   OpenFiles open_files_;
   RecentTexts recent_;
+  PressureTriggers triggers_;
 };
 
 }  // namespace sysbox::fs

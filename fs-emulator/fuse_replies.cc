@@ -115,6 +115,11 @@ void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size
   fuse_reply_write(request, size);
 }
 
+void on_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* file,
+             struct fuse_pollhandle* waiter) noexcept {
+  fuse_reply_poll(request, tree_of(request).poll(inode, file->fh, waiter));
+}
+
 // procfs has no such operation; FUSE would take an unknown one for done.
 void on_fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/,
               struct fuse_file_info* /*file*/) noexcept {
@@ -187,6 +192,7 @@ struct fuse_lowlevel_ops operations() {
   ops.read = on_read;
   ops.write = on_write;
   ops.fsync = on_fsync;
+  ops.poll = on_poll;
   ops.readlink = on_readlink;
   ops.readdir = on_readdir;
   ops.readdirplus = on_readdirplus;

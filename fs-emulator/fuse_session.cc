@@ -114,7 +114,10 @@ FuseSession::FuseSession(std::unique_ptr<FileTree> tree, struct fuse_session* se
   };
 }
 
-FuseSession::~FuseSession() { fuse_session_destroy(session_); }
+FuseSession::~FuseSession() {
+  tree_->end_triggers();
+  fuse_session_destroy(session_);
+}
 
 FuseSession::Outcome FuseSession::serve_one(RequestBuffer& buffer) {
   struct fuse_buf request {};

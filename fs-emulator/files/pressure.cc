@@ -1,5 +1,7 @@
 // /proc/pressure/*: the pressure stall information of the cgroup whose limit is felt.
 
+#include <fcntl.h>
+
 #include <cerrno>
 
 #include "fs-emulator/emulated_file.h"
@@ -18,7 +20,33 @@ Result<std::string> read_pressure(const ContainerView& container, std::string_vi
   return text;
 }
 
+Result<UniqueFd> open_pressure(const ContainerView& container, std::string_view level_name,
+                               const std::string& file) {
+  const CgroupLevels levels = TRY(container.levels(""));
+  return level_named(levels, level_name).directory.open_inside(file, O_RDWR | O_NONBLOCK);
+}
+
+std::string memory_level(const ContainerView& container) {
+  return container.memory().value_or({}).level;
+}
+
 }  // namespace
+
+Result<UniqueFd> open_cpu_pressure(const ContainerView& container) {
+  return open_pressure(container, container.cpus().level, "cpu.pressure");
+}
+
+Result<UniqueFd> open_io_pressure(const ContainerView& container) {
+  return open_pressure(container, "", "io.pressure");
+}
+
+Result<UniqueFd> open_irq_pressure(const ContainerView& container) {
+  return open_pressure(container, "", "irq.pressure");
+}
+
+Result<UniqueFd> open_memory_pressure(const ContainerView& container) {
+  return open_pressure(container, memory_level(container), "memory.pressure");
+}
 
 Result<std::string> read_cpu_pressure(const ContainerView& container) {
   return read_pressure(container, container.cpus().level, "cpu.pressure");
@@ -33,7 +61,7 @@ Result<std::string> read_irq_pressure(const ContainerView& container) {
 }
 
 Result<std::string> read_memory_pressure(const ContainerView& container) {
-  return read_pressure(container, container.memory().value_or({}).level, "memory.pressure");
+  return read_pressure(container, memory_level(container), "memory.pressure");
 }
 
 }  // namespace sysbox::fs
