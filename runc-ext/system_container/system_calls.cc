@@ -22,7 +22,9 @@ constexpr std::array kCalls = {
         "yes; disks and network file systems EPERM"},
     DecidedCalls{"fsmount fsopen", kEmulated, kAllowed,
                  "the same for a procfs or sysfs by these calls; everything else is the kernel's"},
-    DecidedCalls{"mount_setattr open_tree open_tree_attr", kNative, kAllowed, "the kernel's own"},
+    DecidedCalls{"mount_setattr open_tree open_tree_attr", kEmulated, kAllowed,
+                 "without AT_RECURSIVE, over emulated files: take them along, as a mount of one "
+                 "piece would; everything else is the kernel's"},
     DecidedCalls{"fsconfig fspick listmount move_mount statmount", kNative, kAllowed,
                  "the kernel's own"},
     DecidedCalls{"chroot pivot_root", kNative, kAllowed, "work"},

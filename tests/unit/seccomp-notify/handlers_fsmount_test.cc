@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -290,7 +291,9 @@ TEST(Fsmount, OfAChangingDescriptorNeverShowsTheHost) {
     });
     std::string failure;
     int mounted = 0;
-    for (int i = 0; i < 300 && failure.empty(); ++i) {
+    // The other thread may take its time to put something there.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (mounted < 100 && failure.empty() && std::chrono::steady_clock::now() < end) {
       const int mount = fsmount(kSlot);
       if (mount < 0) continue;
       ++mounted;
@@ -324,7 +327,12 @@ TEST(Fsmount, LeavesNoDescriptorInTheDaemon) {
   mount_often();  // makes what is kept
   const int before = count();
   mount_often();
-  EXPECT_LE(count(), before);  // loops of earlier tests may still have been ending
+  // A loop's workers end after it, and it is they who close its descriptors.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (count() > before && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_LE(count(), before);
 }
 
 }  // namespace
