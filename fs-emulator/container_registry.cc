@@ -32,6 +32,16 @@ Error unknown_container(const std::string& id) {
                        "sysbox-mgr were down at once; stop the container and start it again")};
 }
 
+// Not kept open: that would keep the network's devices when the container has ended.
+Result<UniqueFd> open_network_namespace(const ContainerState& state) {
+  const int pid = state.init_pid;
+  UniqueFd found = TRY(sys::openat(state.host.proc.fd(), join(pid, "/ns/net"), O_RDONLY));
+  if (TRY(sys::fstat(found.get())).st_ino != state.network_namespace) {
+    return errno_error(ESRCH, "network namespace of process ", pid);
+  }
+  return found;
+}
+
 }  // namespace
 
 ContainerRegistry::ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
@@ -111,7 +121,8 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
   const Result<std::string> cgroups = host_.proc.read_file(join(init.pid, "/cgroup"));
   // Missing in a kernel without time namespaces.
   const Result<std::string> offsets = host_.proc.read_file(join(init.pid, "/timens_offsets"));
-  const ino_t user_namespace = user_namespace_of(host_.proc, init.pid);
+  const ino_t user_namespace = namespace_of(host_.proc, init.pid, "user");
+  const ino_t network_namespace = namespace_of(host_.proc, init.pid, "net");
   if (has_ended(init.pidfd.get())) return errno_error(ESRCH, "init of container '", id, "'");
   std::shared_ptr<Container> container;
   {
@@ -124,6 +135,8 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
       if (membership.ok()) container->state->cgroups.learn_own_paths(membership.value());
     }
     container->state->user_namespace = user_namespace;
+    container->state->network_namespace = network_namespace;
+    container->state->init_pid = init.pid;
     container->state->start_boot_ns = read_clock().boot_ns;
     container->state->boottime_offset_ns =
         offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;
@@ -145,11 +158,12 @@ std::shared_ptr<seccomp::ContainerActions> ContainerRegistry::actions_of(Contain
   if (!container.actions) {
     container.actions = make_container_actions(
         container.identity, container.tree,
-        NumbersForTasks{
+        LiveFacts{
             [state = container.state](int pid) { return system_information(state->view_of(pid)); },
             [state = container.state](int pid) {
               return state->view_of(pid).cpus().host_cpus.size();
-            }});
+            },
+            [state = container.state] { return open_network_namespace(*state); }});
   }
   return container.actions;
 }

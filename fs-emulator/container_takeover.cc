@@ -155,7 +155,9 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
   ContainerState& state = *container->state;
   state.start_boot_ns = record.start_boot_ns;
   state.boottime_offset_ns = record.boottime_offset_ns;
-  state.user_namespace = user_namespace_of(host_.proc, record.init_pid);
+  state.user_namespace = namespace_of(host_.proc, record.init_pid, "user");
+  state.network_namespace = namespace_of(host_.proc, record.init_pid, "net");
+  state.init_pid = record.init_pid;
   const Result<CgroupMembership> membership = parse_cgroup_membership(record.init_cgroups);
   if (membership.ok()) state.cgroups.learn_own_paths(membership.value());
   const std::string settings = TRY(memory->text(KeptState::Part::kSettings));

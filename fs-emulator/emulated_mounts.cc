@@ -35,6 +35,10 @@ constexpr std::chrono::seconds kKeptFor{10};
 // A file of every procfs that programs do not look at to find out what kind it is.
 constexpr const char* kAnchor = "loadavg";
 
+// What lies below is another file in each network namespace. Where a piece covers one, the kernel
+// lets only the first network namespace write it.
+constexpr std::string_view kNetworkSettings = "sys/net/";
+
 // MOUNT_ATTR_NOATIME and the like of a mount.
 Result<unsigned> access_time_of(int mount_fd) {
   struct statfs fs {};
@@ -58,11 +62,14 @@ Result<dev_t> device_of(int tree_fd) {
 class EmulatedMounts : public seccomp::ContainerActions {
  public:
   EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
-                 std::shared_ptr<const EmulatedTree> tree, NumbersForTasks numbers)
-      : identity_(std::move(identity)), tree_(std::move(tree)), numbers_(std::move(numbers)) {
+                 std::shared_ptr<const EmulatedTree> tree, LiveFacts facts)
+      : identity_(std::move(identity)), tree_(std::move(tree)), facts_(std::move(facts)) {
     for (const Piece& piece : tree_->pieces) {
-      (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_)
-          .push_back({piece.target, tree_->mount.get(), piece.source});
+      const MountPiece covered{piece.target, tree_->mount.get(), piece.source};
+      (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_).push_back(covered);
+      if (piece.filesystem == "proc" && !piece.target.starts_with(kNetworkSettings)) {
+        nested_procfs_pieces_.push_back(covered);
+      }
     }
     const Result<dev_t> device = device_of(tree_->mount.get());
     if (device.ok()) {
@@ -101,33 +108,44 @@ class EmulatedMounts : public seccomp::ContainerActions {
   bool is_kept(int place_fd) override;
 
   bool is_piece_device(dev_t device) const override { return device == device_; }
+  Result<UniqueFd> network_namespace() override { return facts_.network_namespace(); }
 
   Result<seccomp::SystemInformation> system_information(pid_t tid_on_host) override {
-    return numbers_.system_information(tid_on_host);
+    return facts_.system_information(tid_on_host);
   }
   Result<std::size_t> cpu_count(pid_t tid_on_host) override {
-    return numbers_.cpu_count(tid_on_host);
+    return facts_.cpu_count(tid_on_host);
   }
 
  private:
-  // The last pid namespace asked for, and, once it is asked for again, a tree for it to clone:
-  // attaching the pieces to a new procfs is most of the work. What is cloned shares a
-  // superblock, as all procfs mounts of a pid namespace did until Linux 5.8; the container's
-  // first procfs has its own.
-  struct Template {
+  // Which procfs: whether it is for tasks in the container's own network namespace decides on the
+  // pieces below /proc/sys/net.
+  struct ProcfsKind {
     ino_t pid_namespace = 0;
+    bool is_of_own_network = false;
+    bool operator==(const ProcfsKind&) const = default;
+  };
+  // The last kind asked for, and, once it is asked for again, a tree for it to clone: attaching
+  // the pieces to a new procfs is most of the work. What is cloned shares a superblock, as all
+  // procfs mounts of a pid namespace did until Linux 5.8; the container's first procfs has its
+  // own.
+  struct Template {
+    ProcfsKind kind;
     std::shared_ptr<const UniqueFd> tree;
   };
 
-  Result<UniqueFd> repeated_procfs(int pid_namespace_fd, const Template& known);
+  Result<ProcfsKind> kind_of(const seccomp::TargetNamespaces& target);
+  Result<UniqueFd> repeated_procfs(const seccomp::TargetNamespaces& target, const Template& known);
   Result<UniqueFd> procfs_of_processes(int pid_namespace_fd, const seccomp::NewMount& mount);
+  Result<UniqueFd> equip(UniqueFd procfs, const ProcfsKind& kind, int net_namespace_fd);
   Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
   Result<void> have_tree_adopted(MountLocksmith& locksmith);
 
   const std::shared_ptr<const ContainerIdentity> identity_;
   const std::shared_ptr<const EmulatedTree> tree_;
-  const NumbersForTasks numbers_;
+  const LiveFacts facts_;
   std::vector<MountPiece> procfs_pieces_;
+  std::vector<MountPiece> nested_procfs_pieces_;  // in a network namespace that was made inside
   std::vector<MountPiece> sysfs_pieces_;
   std::optional<dev_t> device_;
   std::mutex mutex_;  // of what follows; not held while anything is built
@@ -142,21 +160,40 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
 Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespaces& target,
                                                     const seccomp::NewMount& mount) {
+  if (has_processes_only(mount.options)) return procfs_of_processes(target.pid_fd, mount);
+  const ProcfsKind kind = TRY(kind_of(target));
   if (mount.options.empty() && mount.access_time == 0) {
-    const ino_t inode = TRY(sys::fstat(target.pid_fd)).st_ino;
     Template known;
     {
       const std::lock_guard lock(mutex_);
       known = template_;
       // A tree keeps its pid namespace and so the number; without a tree it may be another one,
       // which then gets its template at its first mount.
-      if (known.pid_namespace != inode) template_ = Template{inode, nullptr};
+      if (known.kind != kind) template_ = Template{kind, nullptr};
     }
-    if (known.pid_namespace == inode) return repeated_procfs(target.pid_fd, known);
+    if (known.kind == kind) return repeated_procfs(target, known);
   }
-  if (has_processes_only(mount.options)) return procfs_of_processes(target.pid_fd, mount);
   OpenedProcfs procfs = TRY(open_procfs(target.pid_fd, mount));
-  return build(std::move(procfs.mount), procfs_pieces_);
+  return equip(std::move(procfs.mount), kind, target.net_fd);
+}
+
+Result<EmulatedMounts::ProcfsKind> EmulatedMounts::kind_of(
+    const seccomp::TargetNamespaces& target) {
+  ProcfsKind kind;
+  kind.pid_namespace = TRY(sys::fstat(target.pid_fd)).st_ino;
+  const Result<UniqueFd> own = network_namespace();
+  if (own.ok()) {
+    const ino_t own_number = TRY(sys::fstat(own.value().get())).st_ino;
+    kind.is_of_own_network = own_number == TRY(sys::fstat(target.net_fd)).st_ino;
+  }
+  return kind;
+}
+
+Result<UniqueFd> EmulatedMounts::equip(UniqueFd procfs, const ProcfsKind& kind,
+                                       int net_namespace_fd) {
+  if (!kind.is_of_own_network) return build(std::move(procfs), nested_procfs_pieces_);
+  return in_network_namespace(net_namespace_fd,
+                              [&] { return build(std::move(procfs), procfs_pieces_); });
 }
 
 // With subset=pid a procfs has no file that a piece could cover. A container must not get one
@@ -184,7 +221,7 @@ Result<UniqueFd> EmulatedMounts::with_pieces(UniqueFd mount,
     return build(std::move(mount), sysfs_pieces_);
   }
   if (::faccessat(mount.get(), kAnchor, F_OK, 0) == 0) {
-    return build(std::move(mount), procfs_pieces_);
+    return equip(std::move(mount), TRY(kind_of(target)), target.net_fd);
   }
   // Whose processes it shows was decided by who opened the context, maybe another task.
   const Result<UniqueFd> opened = sys::openat(mount.get(), "1/ns/pid", O_RDONLY);
@@ -217,15 +254,16 @@ bool EmulatedMounts::is_kept(int place_fd) {
   });
 }
 
-Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Template& known) {
+Result<UniqueFd> EmulatedMounts::repeated_procfs(const seccomp::TargetNamespaces& target,
+                                                 const Template& known) {
   std::shared_ptr<const UniqueFd> tree = known.tree;
   if (!tree) {
-    OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, {}));
-    UniqueFd built = TRY(build(std::move(procfs.mount), procfs_pieces_));
+    OpenedProcfs procfs = TRY(open_procfs(target.pid_fd, {}));
+    UniqueFd built = TRY(equip(std::move(procfs.mount), known.kind, target.net_fd));
     if (!kernel_abilities().clone_detached) return built;
     tree = std::make_shared<const UniqueFd>(std::move(built));
     const std::lock_guard lock(mutex_);
-    if (template_.pid_namespace == known.pid_namespace) template_.tree = tree;
+    if (template_.kind == known.kind) template_.tree = tree;
   }
   const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
   Result<UniqueFd> clone = locksmith->clone(tree->get());
@@ -235,8 +273,8 @@ Result<UniqueFd> EmulatedMounts::repeated_procfs(int pid_namespace_fd, const Tem
     const std::lock_guard lock(mutex_);
     template_ = Template{};
   }
-  OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, {}));
-  return build(std::move(procfs.mount), procfs_pieces_);
+  OpenedProcfs procfs = TRY(open_procfs(target.pid_fd, {}));
+  return equip(std::move(procfs.mount), known.kind, target.net_fd);
 }
 
 Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPiece>& pieces) {
@@ -279,8 +317,8 @@ KernelAbilities& kernel_abilities() {
 
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree,
-    NumbersForTasks numbers) {
-  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree), std::move(numbers));
+    LiveFacts facts) {
+  return std::make_shared<EmulatedMounts>(std::move(identity), std::move(tree), std::move(facts));
 }
 
 }  // namespace sysbox::fs

@@ -20,10 +20,13 @@ struct KernelAbilities {
 };
 KernelAbilities& kernel_abilities();
 
-// The container as the task with that number on the host sees it.
-struct NumbersForTasks {
+// What is asked about the container at the moment of a call.
+struct LiveFacts {
+  // The container as the task with that number on the host sees it.
   std::function<Result<seccomp::SystemInformation>(int pid_on_host)> system_information;
   std::function<std::size_t(int pid_on_host)> cpu_count;
+  // Of its first process.
+  std::function<Result<UniqueFd>()> network_namespace;
 };
 
 // The actions of one container for the notifier; keeps what it is given alive. Before Linux 6.15
@@ -31,6 +34,6 @@ struct NumbersForTasks {
 // so no one else may attach it: others need clones of their own.
 std::shared_ptr<seccomp::ContainerActions> make_container_actions(
     std::shared_ptr<const ContainerIdentity> identity, std::shared_ptr<const EmulatedTree> tree,
-    NumbersForTasks numbers);
+    LiveFacts facts);
 
 }  // namespace sysbox::fs

@@ -50,7 +50,10 @@ struct ContainerState {
   SysctlStore sysctls;
   std::atomic<std::uint64_t> start_boot_ns{read_clock().boot_ns};
   std::atomic<std::int64_t> boottime_offset_ns{0};  // of its own time namespace
-  std::atomic<ino_t> user_namespace{0};  // its inode number; known once the container is started
+  // Known once the container is started.
+  std::atomic<ino_t> user_namespace{0};  // its inode number
+  std::atomic<int> init_pid{0};          // of its first process; whoever has it at the moment
+  std::atomic<ino_t> network_namespace{0};
   StateKeeper keeper;
 };
 

@@ -41,13 +41,6 @@ Result<void> apply_options(int fs_fd, std::string_view options) {
   return {};
 }
 
-// A thread that stays in a container's namespace is of no more use.
-Result<void> come_back(int own_namespace_fd, int type) {
-  const Result<void> back = sys::setns(own_namespace_fd, type);
-  if (!back.ok()) return errno_error(ENOTRECOVERABLE, back.error().message());
-  return {};
-}
-
 // Calls `use` with each option of a comma list.
 template <typename Use>
 void for_each_option(std::string_view options, Use use) {
@@ -79,13 +72,20 @@ Result<OpenedProcfs> open_procfs(int pid_namespace_fd, const seccomp::NewMount& 
   return OpenedProcfs{std::move(context), std::move(procfs)};
 }
 
-// A sysfs shows the devices of the network namespace of the task that opens its context.
-Result<UniqueFd> fsopen_sysfs_of(int net_namespace_fd) {
+Result<UniqueFd> in_network_namespace(int net_namespace_fd,
+                                      const std::function<Result<UniqueFd>()>& step) {
   const UniqueFd own = TRY(sys::open("/proc/thread-self/ns/net", O_RDONLY));
   TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
-  Result<UniqueFd> context = sys::fsopen("sysfs");
-  TRY(come_back(own.get(), CLONE_NEWNET));
-  return context;
+  Result<UniqueFd> done = step();
+  // A thread that stays in a container's namespace is of no more use.
+  const Result<void> back = sys::setns(own.get(), CLONE_NEWNET);
+  if (!back.ok()) return errno_error(ENOTRECOVERABLE, back.error().message());
+  return done;
+}
+
+// A sysfs shows the devices of the network namespace of the task that opens its context.
+Result<UniqueFd> fsopen_sysfs_of(int net_namespace_fd) {
+  return in_network_namespace(net_namespace_fd, [] { return sys::fsopen("sysfs"); });
 }
 
 Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& mount) {

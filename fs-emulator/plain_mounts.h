@@ -2,6 +2,7 @@
 
 // Procfs and sysfs mounts for the namespaces of a container, detached and without pieces.
 
+#include <functional>
 #include <string>
 
 #include "common/result.h"
@@ -13,6 +14,10 @@ namespace sysbox::fs {
 // Contexts, not set up yet.
 Result<UniqueFd> fsopen_procfs_of(int pid_namespace_fd);
 Result<UniqueFd> fsopen_sysfs_of(int net_namespace_fd);
+
+// Runs `step` with the calling thread in a network namespace.
+Result<UniqueFd> in_network_namespace(int net_namespace_fd,
+                                      const std::function<Result<UniqueFd>()>& step);
 
 // A mount, and the context that can reconfigure its file system.
 struct OpenedProcfs {

@@ -62,8 +62,8 @@ Result<std::string> read_uts_name(const RootDir& host_proc, UtsName which, int p
   return join(which == UtsName::kHost ? names.nodename : names.domainname, "\n");
 }
 
-ino_t user_namespace_of(const RootDir& host_proc, int pid) {
-  const Result<struct stat> found = sys::fstatat(host_proc.fd(), join(pid, "/ns/user"));
+ino_t namespace_of(const RootDir& host_proc, int pid, const char* type) {
+  const Result<struct stat> found = sys::fstatat(host_proc.fd(), join(pid, "/ns/", type));
   return found.ok() ? found.value().st_ino : 0;
 }
 

@@ -18,8 +18,9 @@ enum class UtsName { kHost, kDomain };
 // The text of the file as process `pid` (on the host) sees it.
 Result<std::string> read_uts_name(const RootDir& host_proc, UtsName which, int pid);
 
-// The inode number of the user namespace of process `pid`; 0, which none has, if that is gone.
-ino_t user_namespace_of(const RootDir& host_proc, int pid);
+// The inode number of a namespace ("user", "net") of process `pid`; 0, which none has, if that is
+// gone.
+ino_t namespace_of(const RootDir& host_proc, int pid, const char* type);
 
 // EPERM unless the UTS namespace of process `pid` belongs to `user_namespace` (its inode number:
 // the container's), or to one below it: what a container shares with others it may not name.

@@ -76,6 +76,9 @@ class ContainerActions {
   // Whether mounts of this device are the container's emulated pieces.
   virtual bool is_piece_device(dev_t device) const = 0;
 
+  // The network namespace of the container's first process.
+  virtual Result<UniqueFd> network_namespace() = 0;
+
   // The container as one of its tasks sees it, by that task's cgroups.
   virtual Result<SystemInformation> system_information(pid_t tid_on_host) = 0;
   // How many cpus /proc/cpuinfo shows it.

@@ -95,6 +95,7 @@ Result<HostView> HostView::open() {
   host.proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
   host.mount_namespace = TRY(sys::openat(host.proc.get(), "thread-self/ns/mnt", O_RDONLY));
   host.user_namespace = TRY(sys::openat(host.proc.get(), "thread-self/ns/user", O_RDONLY));
+  host.network_namespace = TRY(sys::openat(host.proc.get(), "thread-self/ns/net", O_RDONLY));
   return host;
 }
 

@@ -22,6 +22,7 @@ struct HostView {
   UniqueFd proc;
   UniqueFd mount_namespace;
   UniqueFd user_namespace;
+  UniqueFd network_namespace;
 
   static Result<HostView> open();
 };

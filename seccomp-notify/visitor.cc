@@ -133,6 +133,7 @@ Result<Place> describe_place(int fd) {
   place.is_directory = S_ISDIR(stx.stx_mode);
   place.is_mount_root = (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
   place.mount_id = static_cast<int>(stx.stx_mnt_id);
+  place.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
   return place;
 }
 
@@ -267,6 +268,15 @@ Result<UniqueFd> Visit::resolve(const std::string& path, Follow follow) const {
 
 Result<UniqueFd> Visit::resolve_at(int dirfd, const std::string& path, Follow follow) const {
   return open_as_caller(dirfd, path, follow);
+}
+
+Result<UniqueFd> Visit::resolve_in_network(int net_namespace_fd, const std::string& path) const {
+  TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
+  Result<UniqueFd> place = resolve(path, Follow::kLastSymlink);
+  if (!sys::setns(visitor_->host_->network_namespace.get(), CLONE_NEWNET).ok()) {
+    visitor_->at_home_ = false;
+  }
+  return place;
 }
 
 Result<void> Visit::make_node(int directory_fd, const std::string& name, const Node& node) const {

@@ -25,6 +25,7 @@ struct Place {
   bool is_directory = false;
   bool is_mount_root = false;
   int mount_id = 0;
+  dev_t device = 0;
 };
 Result<Place> describe_place(int fd);
 
@@ -85,6 +86,10 @@ class Visit {
 
   // The same for a path that starts at an open directory of the caller's.
   Result<UniqueFd> resolve_at(int dirfd, const std::string& path, Follow follow) const;
+
+  // resolve() in a network namespace: below /proc/sys/net each has files of its own, on which lie
+  // mounts of their own.
+  Result<UniqueFd> resolve_in_network(int net_namespace_fd, const std::string& path) const;
 
   struct Node {
     mode_t mode = 0;  // with its type; the umask is 0

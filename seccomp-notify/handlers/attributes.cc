@@ -12,8 +12,27 @@
 #include "common/syscalls.h"
 #include "seccomp-notify/handlers/handlers.h"
 
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
 namespace sysbox::seccomp {
 namespace {
+
+struct Flag {
+  std::uint64_t mount_flag;
+  std::uint64_t attribute;
+};
+constexpr Flag kFlags[] = {
+    {MS_RDONLY, MOUNT_ATTR_RDONLY},
+    {MS_NOSUID, MOUNT_ATTR_NOSUID},
+    {MS_NODEV, MOUNT_ATTR_NODEV},
+    {MS_NOEXEC, MOUNT_ATTR_NOEXEC},
+    {MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW},
+};
+
+// In the path of a mount, as mountinfo has it.
+constexpr std::string_view kNetworkSettings = "/sys/net/";
 
 constexpr unsigned kKnownFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
 
@@ -43,7 +62,42 @@ Result<void> set_read_only(const Visit& visit, const ContainerActions& actions, 
   return {};
 }
 
+// Below /proc/sys/net each network namespace has files of its own, so our pieces there can be
+// reached only in the container's first one. Who has left it still sees them in mountinfo, and
+// bubblewrap 0.8 fails if it can't give new flags to all that it sees there.
+Result<Verdict> remount_among_network_settings(const Assistance& with, const Visit& visit,
+                                               Caller& caller, const std::string& path,
+                                               std::uint64_t flags) {
+  TRY(caller.learn_credentials());
+  if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+  const UniqueFd callers_network = TRY(caller.open_namespace("net"));
+  const UniqueFd nearest = TRY(visit.resolve_in_network(callers_network.get(), path));
+  if (TRY(describe_place(nearest.get())).is_mount_root) return Verdict(LetKernelRunIt{});
+  const UniqueFd first_network = TRY(with.actions.network_namespace());
+  const UniqueFd target = TRY(visit.resolve_in_network(first_network.get(), path));
+  const Place found = TRY(describe_place(target.get()));
+  if (!found.is_mount_root || !with.actions.is_piece_device(found.device)) {
+    return Verdict(LetKernelRunIt{});
+  }
+  if (!with.tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
+  sys::MountAttributes wanted;
+  for (const Flag& flag : kFlags) wanted.clear |= flag.attribute;
+  wanted.set = attributes_of_flags(flags);
+  wanted.clear &= ~wanted.set;
+  const Result<void> changed = sys::mount_setattr(target.get(), "", 0, wanted);
+  if (!changed.ok()) return Verdict(FailWith{changed.error().code()});
+  return Verdict(SucceedWith{0});
+}
+
 }  // namespace
+
+std::uint64_t attributes_of_flags(std::uint64_t mount_flags) {
+  std::uint64_t attributes = 0;
+  for (const Flag& flag : kFlags) {
+    if ((mount_flags & flag.mount_flag) != 0) attributes |= flag.attribute;
+  }
+  return attributes;
+}
 
 Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address,
                                   std::uint64_t bytes) {
@@ -60,6 +114,9 @@ Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
   Caller caller = TRY(tracee.open_caller());
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  if ((flags & MS_BIND) != 0 && target_path.find(kNetworkSettings) != std::string::npos) {
+    return remount_among_network_settings(with, visit, caller, target_path, flags);
+  }
   if (!TRY(may_concern_us(visit, target_path, Follow::kLastSymlink))) {
     return Verdict(LetKernelRunIt{});
   }

@@ -78,6 +78,9 @@ struct PlaceArguments {
 };
 Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const PlaceArguments& place);
 
+// Flags of mount(2) as attributes of mount_setattr(2), but for those of access times.
+std::uint64_t attributes_of_flags(std::uint64_t mount_flags);
+
 // What a struct mount_attr asks for, but for id mappings.
 struct MountAttr {
   std::uint64_t set = 0;

@@ -12,38 +12,12 @@
 #include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
 
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-
 namespace sysbox::seccomp {
 namespace {
 
 constexpr std::uint64_t kOldMagic = 0xC0ED0000;
 constexpr std::uint64_t kOldMagicMask = 0xffff0000;
 constexpr std::size_t kOptionBytes = 4096;  // as much as the kernel copies (a page)
-
-// Flags of mount(2) as attributes of mount_setattr(2). Those for the pieces as well: a read-only
-// procfs has no writable file.
-struct Flag {
-  std::uint64_t mount_flag;
-  std::uint64_t attribute;
-};
-constexpr Flag kFlagsOfAll[] = {
-    {MS_RDONLY, MOUNT_ATTR_RDONLY},
-    {MS_NOSUID, MOUNT_ATTR_NOSUID},
-    {MS_NODEV, MOUNT_ATTR_NODEV},
-    {MS_NOEXEC, MOUNT_ATTR_NOEXEC},
-    {MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW},
-};
-
-sys::MountAttributes attributes_of_all(std::uint64_t flags) {
-  sys::MountAttributes attributes;
-  for (const Flag& flag : kFlagsOfAll) {
-    if ((flags & flag.mount_flag) != 0) attributes.set |= flag.attribute;
-  }
-  return attributes;
-}
 
 unsigned access_time_attributes(std::uint64_t flags) {
   unsigned attributes = 0;  // relatime
@@ -84,20 +58,20 @@ Result<bool> may_mount_anew(const Caller& caller, int subject_namespace_fd) {
 }
 
 Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& caller,
-                       int subject_namespace_fd, const std::string& options, std::uint64_t flags) {
-  TargetNamespaces target;
+                       const TargetNamespaces& target, const std::string& options,
+                       std::uint64_t flags) {
   NewMount mount;
   mount.access_time = access_time_attributes(flags);
   UniqueFd tree;
   if (kind == EmulatedKind::kProc) {
-    target.pid_fd = subject_namespace_fd;
     mount.options = TRY(options_for_host(options, caller));
     tree = TRY(with.actions.procfs_with_pieces(target, mount));
   } else {
-    target.net_fd = subject_namespace_fd;
     tree = TRY(with.actions.sysfs_with_pieces(target, mount));
   }
-  const sys::MountAttributes attributes = attributes_of_all(flags);
+  // Those for the pieces as well: a read-only procfs has no writable file.
+  sys::MountAttributes attributes;
+  attributes.set = attributes_of_flags(flags);
   if (attributes.set != 0) TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, attributes));
   return tree;
 }
@@ -111,13 +85,16 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
   }
   Caller caller = TRY(tracee.open_caller());
   TRY(caller.learn_credentials());
-  const UniqueFd subject = TRY(caller.open_namespace(kind == EmulatedKind::kProc ? "pid" : "net"));
-  if (!TRY(may_mount_anew(caller, subject.get()))) return Verdict(LetKernelRunIt{});
+  const UniqueFd pid_namespace = TRY(caller.open_namespace("pid"));
+  const UniqueFd net_namespace = TRY(caller.open_namespace("net"));
+  const TargetNamespaces namespaces{pid_namespace.get(), net_namespace.get()};
+  const int subject = kind == EmulatedKind::kProc ? namespaces.pid_fd : namespaces.net_fd;
+  if (!TRY(may_mount_anew(caller, subject))) return Verdict(LetKernelRunIt{});
   const bool made_inside =
       !TRY(is_child_of(caller.mount_owner.get(), tracee.host().user_namespace.get()));
 
   // Built before the visit: what it is made of lies on the host.
-  const Result<UniqueFd> tree = build(with, kind, caller, subject.get(), options, flags);
+  const Result<UniqueFd> tree = build(with, kind, caller, namespaces, options, flags);
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));

@@ -120,6 +120,36 @@ mounts_at() { # PATH: there and below
   done
 }
 
+# The kernel has these files in each network namespace, and lets only the first one write them.
+conntrack_max=/proc/sys/net/netfilter/nf_conntrack_max
+needs_conntrack() { [[ -e $conntrack_max ]] || skip "this kernel has no nf_conntrack"; }
+
+@test "the connection tracker's settings: in each procfs of the container's network, kept out of nested ones" {
+  needs_conntrack
+  run inside c sh -ec "mount -t proc proc /p; echo 4321 >/p/${conntrack_max#/proc/}; cat $conntrack_max
+    unshare --pid --fork --mount-proc cat $conntrack_max; umount /p"
+  assert_ok
+  assert_equal "$output" "$(printf '4321\n4321')"
+  run inside c unshare --net --pid --fork --mount-proc sh -c "cat $conntrack_max; echo 1 >$conntrack_max"
+  assert_equal "${lines[0]}" "$(cat $conntrack_max)"
+  assert_contains "$output" "Permission denied"
+}
+
+@test "new flags for all that mountinfo shows, from a network namespace of one's own" {
+  needs_conntrack
+  # What bubblewrap 0.8 does for --ro-bind / / --unshare-net.
+  cat >"$SUITE_DIR/bundles/c/rootfs/remount-all" <<'END'
+for m in $(busybox awk '$5 ~ "^/mnt/proc" { print $5 }' /proc/self/mountinfo); do
+  busybox mount -o remount,bind,ro,nosuid,nodev,noexec "$m" || exit
+done
+END
+  run inside c unshare --mount sh -ec "mount --rbind / /mnt; unshare --net sh /remount-all
+    echo 4322 >$conntrack_max; cat /mnt$conntrack_max; echo 1 >/mnt$conntrack_max"
+  assert_failed
+  assert_equal "${lines[0]}" 4322
+  assert_contains "$output" "Read-only file system"
+}
+
 @test "unshare --mount-proc in a user namespace of an ordinary user, a pivoted root, propagation" {
   run inside --user 1000:1000 c unshare -Urpf --mount-proc sh -ec \
     "$prints_limit /proc/meminfo; echo \$\$; ! umount /proc/uptime 2>/dev/null; mount -t proc proc /p; umount /p"

@@ -54,6 +54,35 @@ TEST(EmulatedProcfs, OfTheSameNamespaceComesAgainAndAgain) {
   });
 }
 
+TEST(EmulatedProcfs, HasPiecesBelowNetInTheContainersOwnNetworkOnly) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto actions = make_actions();
+    // /proc/self is the main thread's.
+    ASSERT_TRUE(sys::unshare(CLONE_NEWNET).ok());
+    Namespaces nested;
+    nested.net = sys::open("/proc/thread-self/ns/net", O_RDONLY).value();
+    const auto read_from = [&](const Namespaces& reader, const Namespaces& mounted) {
+      const auto tree = actions->procfs_with_pieces(mounted.target(), {});
+      EXPECT_TRUE(tree.ok()) << tree.error().message();
+      EXPECT_TRUE(sys::setns(reader.net.get(), CLONE_NEWNET).ok());
+      EXPECT_EQ(sys::read_file_at(tree.value().get(), "uptime").value_or(""), kPieceText);
+      auto text = sys::read_file_at(tree.value().get(), "sys/net/core/somaxconn");
+      EXPECT_TRUE(sys::setns(nested.net.get(), CLONE_NEWNET).ok());
+      return std::move(text).value_or("");
+    };
+    for (int i = 0; i < 3; ++i) {  // anew, as a template, as its clone
+      EXPECT_EQ(read_from(own, own), kPieceText);
+      EXPECT_NE(read_from(nested, own), kPieceText);
+    }
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_NE(read_from(nested, nested), kPieceText);
+      EXPECT_NE(read_from(own, nested), kPieceText);
+    }
+  });
+}
+
 TEST(EmulatedProcfs, RefusesOptionsThatItDoesNotKnow) {
   REQUIRE_CONTAINERS();
   in_worker([] {

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <functional>
 #include <thread>
 
 #include "tests/unit/seccomp-notify/trapped_container.h"
@@ -30,6 +32,55 @@ TEST(MountedProcfs, CarriesThePieces) {
     CHECK_THAT(read_text("mnt/1/comm").size() > 1);
     CHECK_THAT(read_text("mnt/self/status").find("\nPid:\t1\n") != std::string::npos);
     return "";
+  });
+}
+
+std::string try_to_write(const char* path) {
+  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return std::strerror(errno);
+  ::close(fd);
+  return "";
+}
+
+std::string in_another_network(const std::function<std::string()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::unshare(CLONE_NEWNET) == 0 && work().empty() ? 0 : 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status == 0 ? "" : "the child in another network";
+}
+
+// As bubblewrap does for all that it sees in mountinfo.
+TEST(MountedProcfs, GetsNewFlagsForItsPiecesBelowNetFromAnotherNetwork) {
+  REQUIRE_CONTAINERS();
+  expect_inside([]() -> std::string {
+    constexpr const char* kPiece = "mnt/sys/net/core/somaxconn";
+    const auto change = [](unsigned long flags) {
+      return expect_success("new flags",
+                            ::mount(nullptr, kPiece, nullptr, MS_REMOUNT | MS_BIND | flags, ""));
+    };
+    const auto see_and_protect = [&]() -> std::string {
+      CHECK_THAT(read_text(kPiece) != kPieceText);
+      return change(MS_RDONLY);
+    };
+    // What it has mounted there itself comes first.
+    const auto protect_own = [&]() -> std::string {
+      CHECK_INSIDE(expect_success("bind", ::mount("mnt/version", kPiece, nullptr, MS_BIND, "")));
+      CHECK_INSIDE(change(MS_RDONLY));
+      CHECK_INSIDE(expect_success("umount", ::umount2(kPiece, 0)));
+      return expect_errno("no mount",
+                          ::mount(nullptr, "mnt/sys/net/core", nullptr, MS_REMOUNT | MS_BIND, ""),
+                          EINVAL);
+    };
+    CHECK_INSIDE(mount_proc("mnt"));
+    CHECK_THAT(read_text(kPiece) == kPieceText);
+    CHECK_INSIDE(try_to_write(kPiece));
+    CHECK_INSIDE(in_another_network(see_and_protect));
+    CHECK_THAT(try_to_write(kPiece) == std::strerror(EROFS));
+    CHECK_INSIDE(in_another_network([&] { return change(0); }));
+    CHECK_INSIDE(try_to_write(kPiece));
+    CHECK_INSIDE(in_another_network(protect_own));
+    return try_to_write(kPiece);
   });
 }
 

@@ -37,6 +37,7 @@ class NoActions : public seccomp::ContainerActions {
   bool is_kept(int /*place_fd*/) override { return false; }
   void keep_for_a_while(UniqueFd /*mount*/) override {}
   bool is_piece_device(dev_t /*device*/) const override { return false; }
+  Result<UniqueFd> network_namespace() override { return errno_error(ENOSYS, "network"); }
   Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
     return errno_error(ENOSYS, "sysinfo");
   }

@@ -104,7 +104,7 @@ Result<void> oversee(pid_t outer, MessageSocket& socket, seccomp::NotifyLoop& lo
   TRY(socket.send("{}", {}, after(5s)));
   Message loaded = TRY(socket.receive(after(5s)));
   if (loaded.fds.empty()) return errno_error(EIO, "no listener");
-  TRY(loop.add(std::move(loaded.fds[0]), make_actions()));
+  TRY(loop.add(std::move(loaded.fds[0]), make_actions(join("/proc/", outer, "/ns/net"))));
   TRY(socket.send("{}", {}, after(5s)));
   if (while_running) {
     const std::string children =
@@ -133,16 +133,15 @@ std::shared_ptr<const fs::EmulatedTree> make_pieces() {
     TRY(sys::fsconfig_string(context.get(), "mode", "755"));
     TRY(sys::fsconfig_create(context.get()));
     tree->mount = TRY(sys::fsmount(context.get(), 0));
-    for (const char* name : {"uptime", "loadavg", "panic", "fscaps"}) {
+    for (const char* name : {"uptime", "loadavg", "panic", "somaxconn", "fscaps"}) {
       const UniqueFd file = TRY(sys::openat(tree->mount.get(), name, O_WRONLY | O_CREAT, 0644));
       TRY(sys::write_all(file.get(), kPieceText));
       TRY(sys::fchownat(file.get(), "", kFirstHostId, kFirstHostId, AT_EMPTY_PATH));
     }
-    tree->pieces = {{"proc", "uptime", "uptime"},
-                    {"proc", "loadavg", "loadavg"},
-                    {"proc", "sys/kernel/panic", "panic"},
-                    {"proc", "no/such/file", "panic"},
-                    {"sysfs", "kernel/fscaps", "fscaps"}};
+    tree->pieces = {
+        {"proc", "uptime", "uptime"},          {"proc", "loadavg", "loadavg"},
+        {"proc", "sys/kernel/panic", "panic"}, {"proc", "sys/net/core/somaxconn", "somaxconn"},
+        {"proc", "no/such/file", "panic"},     {"sysfs", "kernel/fscaps", "fscaps"}};
     return std::shared_ptr<const fs::EmulatedTree>(tree);
   };
   Result<std::shared_ptr<const fs::EmulatedTree>> tree = make();
@@ -150,14 +149,14 @@ std::shared_ptr<const fs::EmulatedTree> make_pieces() {
   return tree.ok() ? tree.value() : std::make_shared<const fs::EmulatedTree>();
 }
 
-std::shared_ptr<seccomp::ContainerActions> make_actions() {
+std::shared_ptr<seccomp::ContainerActions> make_actions(const std::string& network_namespace) {
   auto identity = std::make_shared<fs::ContainerIdentity>();
   identity->id = "trapped";
   return fs::make_container_actions(
       identity, make_pieces(),
-      fs::NumbersForTasks{
-          [](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; },
-          [](int) { return std::size_t{1}; }});
+      fs::LiveFacts{[](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; },
+                    [](int) { return std::size_t{1}; },
+                    [network_namespace] { return sys::open(network_namespace, O_RDONLY); }});
 }
 
 std::string run_in_container(const Inside& inside, seccomp::NotifyLoop& loop,

@@ -40,7 +40,8 @@ inline constexpr seccomp::SystemInformation kSystemInformation{
 };
 
 std::shared_ptr<const fs::EmulatedTree> make_pieces();
-std::shared_ptr<seccomp::ContainerActions> make_actions();
+std::shared_ptr<seccomp::ContainerActions> make_actions(
+    const std::string& network_namespace = "/proc/self/ns/net");
 
 // Runs inside, as root of the container, in an empty directory of a tmpfs of its own. Returns
 // what went wrong, or "".
