@@ -126,11 +126,15 @@ std::optional<dev_t> device_number(const MountInfo& mount) {
 Result<Place> describe_place(int fd) {
   struct statx stx {};
   // No question to the file system, which may be the container's own FUSE.
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &stx) != 0) {
-    return last_error("statx");
-  }
+  const auto ask = [&](unsigned mask) {
+    return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, &stx);
+  };
+  const bool is_hidden = ask(STATX_TYPE | STATX_MNT_ID) != 0 && errno == EACCES;
+  // Such a FUSE refuses whoever wants to know anything of its node; the mount's part comes unasked.
+  if (is_hidden ? ask(0) != 0 : (stx.stx_mask & STATX_TYPE) == 0) return last_error("statx");
   Place place;
   place.is_directory = S_ISDIR(stx.stx_mode);
+  place.may_be_directory = is_hidden || place.is_directory;
   place.is_mount_root = (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
   place.mount_id = static_cast<int>(stx.stx_mnt_id);
   place.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
@@ -182,12 +186,12 @@ void Visitor::resume(const Credentials& left) {
 
 Result<Visit> Visit::begin(Visitor& visitor, const Caller& caller) {
   const UniqueFd root = TRY(sys::openat(caller.directory.get(), "root", O_PATH | O_DIRECTORY));
-  const UniqueFd cwd = TRY(sys::openat(caller.directory.get(), "cwd", O_PATH | O_DIRECTORY));
+  UniqueFd cwd = TRY(sys::openat(caller.directory.get(), "cwd", O_PATH | O_DIRECTORY));
   TRY(sys::setns(caller.mount_namespace.get(), CLONE_NEWNS));
-  Visit visit(visitor, caller);  // its end takes the thread home, also from the errors below
+  Visit visit(visitor, caller,
+              std::move(cwd));  // its end takes the thread home, also from the errors below
   TRY(sys::fchdir(root.get()));
   TRY(sys::chroot("."));
-  TRY(sys::fchdir(cwd.get()));
   return visit;
 }
 
@@ -260,7 +264,7 @@ Result<std::optional<UniqueFd>> Visit::open_descriptor_link(const std::string& p
 Result<UniqueFd> Visit::resolve(const std::string& path, Follow follow) const {
   std::string rest;
   std::optional<UniqueFd> start = TRY(open_descriptor_link(path, rest));
-  if (!start) return open_as_caller(AT_FDCWD, path, follow);
+  if (!start) return open_as_caller(working_directory_.get(), path, follow);
   if (!rest.empty()) return open_as_caller(start->get(), rest, follow);
   if (follow == Follow::kNoLastSymlink) return errno_error(EINVAL, "open '", path, "'");
   return std::move(*start);
@@ -314,7 +318,7 @@ Result<void> Visit::make_node(int directory_fd, const std::string& name, const N
 
 Result<UniqueFd> Visit::glance_at(const std::string& path, Follow follow) const {
   const std::uint64_t flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
-  return sys::openat2(AT_FDCWD, path, flags, RESOLVE_NO_MAGICLINKS);
+  return sys::openat2(working_directory_.get(), path, flags, RESOLVE_NO_MAGICLINKS);
 }
 
 Result<std::vector<MountInfo>> Visit::read_mounts() const {

@@ -23,6 +23,8 @@ enum class Follow { kLastSymlink, kNoLastSymlink };
 // the container's own, served by the very caller that waits for us.
 struct Place {
   bool is_directory = false;
+  // A FUSE that was mounted inside does not even tell others what its own nodes are.
+  bool may_be_directory = false;
   bool is_mount_root = false;
   int mount_id = 0;
   dev_t device = 0;
@@ -69,10 +71,14 @@ class Visitor {
 // The stay in one caller's mount namespace: from begin() to the end of the scope.
 class Visit {
  public:
-  // The thread's root and working directory become the caller's.
+  // The thread's root becomes the caller's; its working directory need not let us in, as a
+  // FUSE of the container's own.
   static Result<Visit> begin(Visitor& visitor, const Caller& caller);
   ~Visit();
-  Visit(Visit&& other) noexcept : visitor_(other.visitor_), caller_(other.caller_) {
+  Visit(Visit&& other) noexcept
+      : visitor_(other.visitor_),
+        caller_(other.caller_),
+        working_directory_(std::move(other.working_directory_)) {
     other.visitor_ = nullptr;
   }
   Visit(const Visit&) = delete;
@@ -122,7 +128,8 @@ class Visit {
   Result<void> unmount(int mount_fd, int flags) const;
 
  private:
-  Visit(Visitor& visitor, const Caller& caller) : visitor_(&visitor), caller_(&caller) {}
+  Visit(Visitor& visitor, const Caller& caller, UniqueFd working_directory)
+      : visitor_(&visitor), caller_(&caller), working_directory_(std::move(working_directory)) {}
   Visitor::Credentials caller_credentials(std::uint64_t effective_capabilities) const;
   Result<UniqueFd> open_as_caller(int dirfd, const std::string& path, Follow follow) const;
   Result<std::optional<UniqueFd>> open_descriptor_link(const std::string& path,
@@ -130,6 +137,7 @@ class Visit {
 
   Visitor* visitor_;
   const Caller* caller_;
+  UniqueFd working_directory_;  // the caller's
 };
 
 }  // namespace sysbox::seccomp

@@ -42,7 +42,7 @@ Result<Verdict> handle_bind(const Assistance& with) {
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
-  if (!TRY(describe_place(target.get())).is_directory) return Verdict(FailWith{ENOTDIR});
+  if (!TRY(describe_place(target.get())).may_be_directory) return Verdict(FailWith{ENOTDIR});
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   const Result<void> attached = attach_once(tracee, tree.get(), target.get());
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});

@@ -98,7 +98,7 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
-  if (!TRY(describe_place(target.get())).is_directory) return Verdict(FailWith{ENOTDIR});
+  if (!TRY(describe_place(target.get())).may_be_directory) return Verdict(FailWith{ENOTDIR});
   if (made_inside) {
     const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
     if (!is_fully_visible(mounts, kind, with.actions, (flags & MS_RDONLY) != 0)) {

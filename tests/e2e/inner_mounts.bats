@@ -186,6 +186,17 @@ END
   assert_equal "$output" hello
 }
 
+@test "a procfs on a FUSE mounted inside, by a descriptor as crun does, and with one as working directory" {
+  run inside c sh -ec "mkdir -p /tmp/t/proc /tmp/fuse; mksquashfs /tmp/t /tmp/t.sqfs -quiet -no-progress >/dev/null
+    squashfuse /tmp/t.sqfs /tmp/fuse; exec 7</tmp/fuse/proc
+    busybox mount -t proc proc /proc/self/fd/7; $prints_limit /tmp/fuse/proc/meminfo
+    cd /tmp/fuse; busybox mount -t proc -o ro proc /p; $prints_limit /p/meminfo; umount /p
+    umount -l /tmp/fuse/proc; cd /; exec 7<&-; umount /tmp/fuse"
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n%s' $memory_limit_kb $memory_limit_kb)"
+  assert_equal "$(mounts_at /tmp/fuse)" 0
+}
+
 @test "file systems that need a device or the network are the kernel's to refuse" {
   run inside c sh -c 'for type in ext4 nfs cifs; do mount -t $type 192.0.2.1:/x /mnt; done'
   assert_failed
