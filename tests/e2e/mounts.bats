@@ -414,9 +414,9 @@ run_bundle() { # NAME
   assert_equal "$output" "$(printf '1\n2\n4096\n33\ndom.example')"
   run run_once '.linux.sysctl = {"kernel.hostname": "x"}' true
   assert_failed "conflicts with the OCI"
-  run run_once '.linux.sysctl = {"vm.nr_hugepages": "1"}' true
+  run run_once '.linux.sysctl = {"kernel.overflowuid": "65534"}' true
   assert_failed "is not in a separate kernel namespace"
-  assert_contains "$output" vm.nr_hugepages
+  assert_contains "$output" kernel.overflowuid
   local name
   for name in ../../1/oom_score_adj net.ipv4..ip_forward /kernel/msgmax kernel.../x ''; do
     run run_once ".linux.sysctl = {\"$name\": \"1\"}" true
