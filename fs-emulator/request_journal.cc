@@ -48,9 +48,7 @@ std::size_t RequestBuffer::size() { return kRequestBufferBytes; }
 void RequestBuffer::begin(std::string_view container) {
   done();
   if (container_ == nullptr) return;
-  const std::size_t length = std::min(container.size(), kMaxIdBytes - 1);
-  std::memcpy(container_, container.data(), length);
-  container_[length] = '\0';
+  container_[container.copy(container_, kMaxIdBytes - 1)] = '\0';
 }
 
 // A request without a length is none.

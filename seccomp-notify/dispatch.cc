@@ -30,7 +30,8 @@ class VisitingHandler : public CallHandler {
 }  // namespace
 
 const TrappedSyscall* find_trapped_syscall(std::uint32_t architecture, int number) {
-  static const std::vector<ArchitectureCall> known = resolve_trapped_syscalls();
+  // For good: workers are detached, and may be at work when the process ends.
+  static const auto& known = *new const std::vector<ArchitectureCall>(resolve_trapped_syscalls());
   for (const ArchitectureCall& call : known) {
     if (call.architecture == architecture && call.number == static_cast<std::uint32_t>(number)) {
       return call.trapped;
