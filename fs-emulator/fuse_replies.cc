@@ -14,6 +14,7 @@ namespace {
 constexpr double kEntrySeconds = 365.0 * 24 * 3600;
 // Bounds the buffer that a request needs; no emulated file is written with more in one go.
 constexpr unsigned kMaxWriteBytes = 64 * 1024;
+constexpr unsigned kMaxClosingsAtOnce = 4096;
 
 FileTree& tree_of(fuse_req_t request) {
   return *static_cast<FileTree*>(fuse_req_userdata(request));
@@ -29,6 +30,9 @@ void reply_error(fuse_req_t request, const Error& error) { fuse_reply_err(reques
 
 void on_init(void* user_data, struct fuse_conn_info* connection) noexcept {
   auto& tree = *static_cast<FileTree*>(user_data);
+  // The kernel sends so many closings of files at a time. With its default of 12, many readers open
+  // files faster than they are closed, and what they hold here grows to its limit.
+  connection->max_background = kMaxClosingsAtOnce;
   connection->max_write = kMaxWriteBytes;
   // O_TRUNC as a request of its own: with the atomic kind the kernel takes the file for empty
   // until it asks for its size again, and a reader may meet that.

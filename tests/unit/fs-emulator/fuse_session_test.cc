@@ -218,6 +218,23 @@ TEST_F(EmulatedTree, OpenLiveFilesOfOneContainerAreBounded) {
   EXPECT_NE(box.read("proc:vmstat"), "error");
 }
 
+// Files are closed in the background, and count until then.
+TEST_F(EmulatedTree, ManyReadersAtOnceDoNotOutrunTheirClosings) {
+  DaemonParts parts;
+  const Tree box(parts.registry(), request_for("box"));
+  std::atomic<int> refused{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 64; ++i) {
+    readers.emplace_back([&] {
+      for (int round = 0; round < 300; ++round) {
+        if (!sys::openat(box.root(), "proc:vmstat", O_RDONLY).ok()) ++refused;
+      }
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(refused, 0);
+}
+
 TEST_F(EmulatedTree, TwoContainersDoNotSeeEachOthersValues) {
   DaemonParts parts;
   const Tree one(parts.registry(), request_for("one"));
