@@ -70,7 +70,7 @@ first_uid_of() { awk 'NR == 1 { print $2 }' "/proc/$(pid_of "$1")/uid_map"; }
   podman restart --time 10 kept
   run --separate-stderr podman exec kept sh -c 'wc -l </starts; stat -c %u /starts'
   assert_equal "$output" "$(printf '3\n0')"
-  podman rm --force --time 0 kept
+  podman_remove kept
 }
 
 @test "-it gives a terminal" {
@@ -101,7 +101,7 @@ first_uid_of() { awk 'NR == 1 { print $2 }' "/proc/$(pid_of "$1")/uid_map"; }
   wait_for 15 answers
   run podman exec web ls /sys/class/net
   assert_contains "$output" eth0
-  podman rm --force --time 0 web
+  podman_remove web
 }
 
 # Podman then leaves the network namespace to the runtime: it belongs to the container.
@@ -115,7 +115,7 @@ first_uid_of() { awk 'NR == 1 { print $2 }' "/proc/$(pid_of "$1")/uid_map"; }
   # The image's own size: as many ids as its password file names.
   run prun --rm --userns=auto "$image" sh -c 'cat /proc/self/uid_map; touch /file && stat -c %u /file'
   assert_ok
-  podman rm --force --time 0 one two
+  podman_remove one two
 }
 
 @test "a pod: two containers in the namespaces of the infra container" {
@@ -156,8 +156,8 @@ first_uid_of() { awk 'NR == 1 { print $2 }' "/proc/$(pid_of "$1")/uid_map"; }
   assert_equal "$(readlink "/proc/$(pid_of guest)/ns/net")" "$(readlink "/proc/$(pid_of holder)/ns/net")"
   podman exec guest ip link add sysbox-test type bridge
   assert_contains "$(podman exec holder ls /sys/class/net)" sysbox-test
-  podman rm --force --time 0 guest
-  podman rm --force --time 0 holder
+  podman_remove guest
+  podman_remove holder
 }
 
 @test "refused: the host's namespaces, by one line that says which and why" {

@@ -70,3 +70,13 @@ podman() {
 prun() { podman run --cgroup-parent "/$SUITE" "$@"; }
 container_state() { podman inspect --format '{{.State.Status}}' "$1"; }
 is_container_state() { [[ $(container_state "$1") = "$2" ]]; }
+
+# Removes containers that may still run. Podman's own cleaning up after the end of one runs beside it and
+# may hold the container's /dev/shm for a moment.
+podman_remove() {
+  local tries=5
+  until podman rm --force --time 0 --ignore "$@"; do
+    ((--tries)) || return 1
+    sleep 0.5
+  done
+}
