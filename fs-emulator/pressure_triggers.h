@@ -11,7 +11,8 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
-#include "fs-emulator/poll_waiter.h"
+
+struct fuse_pollhandle;
 
 namespace sysbox::fs {
 
@@ -29,11 +30,12 @@ class PressureTriggers {
   void release(std::uint64_t handle);
   void release_all();
 
-  // The events for poll(2); `waiter` is told of the next one. Null: nobody waits.
-  unsigned poll(std::uint64_t handle, PollWaiter waiter);
+  // The events for poll(2); takes `waiter`, whom it tells of the next one. Null: nobody waits.
+  unsigned poll(std::uint64_t handle, struct fuse_pollhandle* waiter);
 
  private:
   class Trigger;
+  class Watch;
 
   std::mutex mutex_;
   std::map<std::uint64_t, std::shared_ptr<Trigger>> triggers_;

@@ -160,6 +160,18 @@ Result<bool> is_child_of(int user_namespace_fd, int parent_fd) {
   return id == TRY(identify(parent_fd));
 }
 
+Result<ino_t> container_user_namespace(const Caller& caller) {
+  UniqueFd ancestor;
+  int at = caller.user_namespace.get();
+  for (ino_t inode = 0;;) {
+    Result<UniqueFd> parent = parent_of(at);
+    if (!parent.ok()) return inode;  // of our own one we may not ask
+    inode = TRY(identify(at)).inode;
+    ancestor = std::move(parent).value();
+    at = ancestor.get();
+  }
+}
+
 Result<std::string> Tracee::read_string(std::uint64_t address, std::size_t limit) const {
   std::string text;
   std::array<char, kPageBytes> page{};

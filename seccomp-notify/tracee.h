@@ -57,6 +57,10 @@ Result<bool> has_capability_over(const Caller& caller, int namespace_fd, int cap
 // container's own; the others are made inside it.
 Result<bool> is_child_of(int user_namespace_fd, int parent_fd);
 
+// The inode of the container's own user namespace: of the caller's ancestors the one that is a
+// child of ours.
+Result<ino_t> container_user_namespace(const Caller& caller);
+
 class Tracee {
  public:
   Tracee(NotifyKernel& kernel, const HostView& host, int listener, const Notification& call)

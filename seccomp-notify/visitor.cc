@@ -185,12 +185,17 @@ void Visitor::resume(const Credentials& left) {
 }
 
 Result<Visit> Visit::begin(Visitor& visitor, const Caller& caller) {
-  const UniqueFd root = TRY(sys::openat(caller.directory.get(), "root", O_PATH | O_DIRECTORY));
+  UniqueFd root = TRY(sys::openat(caller.directory.get(), "root", O_PATH | O_DIRECTORY));
   UniqueFd cwd = TRY(sys::openat(caller.directory.get(), "cwd", O_PATH | O_DIRECTORY));
   TRY(sys::setns(caller.mount_namespace.get(), CLONE_NEWNS));
-  Visit visit(visitor, caller,
-              std::move(cwd));  // its end takes the thread home, also from the errors below
-  TRY(sys::fchdir(root.get()));
+  // Its end takes the thread home, also from the errors below.
+  Visit visit(visitor, caller, std::move(root), std::move(cwd));
+  const Result<void> entered = sys::fchdir(visit.root_.get());
+  if (!entered.ok() && entered.error().code() == EACCES) {
+    visit.root_is_closed_to_us_ = true;
+    return visit;
+  }
+  TRY(entered);
   TRY(sys::chroot("."));
   return visit;
 }
@@ -212,27 +217,17 @@ Visitor::Credentials Visit::caller_credentials(std::uint64_t effective_capabilit
   return credentials;
 }
 
-Result<UniqueFd> Visit::open_as_caller(int dirfd, const std::string& path, Follow follow) const {
-  const int flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
-  const auto open = [&](std::uint64_t capabilities) -> Result<UniqueFd> {
-    const Visitor::Credentials credentials = caller_credentials(capabilities);
+Result<UniqueFd> Visit::open_as_caller(const OpenRequest& request) const {
+  if (!root_is_closed_to_us_) {
+    const Visitor::Credentials credentials = caller_credentials(0);
     const Result<void> assumed = visitor_->assume(credentials);
     Result<UniqueFd> fd =
-        assumed.ok() ? sys::openat(dirfd, path, flags) : Result<UniqueFd>(assumed.error());
+        assumed.ok() ? sys::openat2(request.dirfd, request.path, request.flags, request.resolve)
+                     : Result<UniqueFd>(assumed.error());
     visitor_->resume(credentials);
-    return fd;
-  };
-  Result<UniqueFd> fd = open(0);
-  if (fd.ok() || fd.error().code() != EACCES) return fd;
-  // The container's own root may search every directory whose owner its user namespace maps.
-  // Ours is the host's, so this also passes those of other owners: by the outcome it can learn
-  // whether a name exists below one that somebody mounted into it. A caller in a user namespace
-  // made inside is left to the kernel.
-  const std::uint64_t search = bit(CAP_DAC_READ_SEARCH);
-  if ((caller_->status.effective_capabilities & (search | bit(CAP_DAC_OVERRIDE))) == 0) return fd;
-  const int host_users = visitor_->host_->user_namespace.get();
-  if (!TRY(is_child_of(caller_->user_namespace.get(), host_users))) return fd;
-  return open(search);
+    if (fd.ok() || fd.error().code() != EACCES) return fd;
+  }
+  return open_in_task_of(*caller_, root_is_closed_to_us_ ? root_.get() : -1, request);
 }
 
 // Programs name a place by "/proc/self/fd/7" or "/proc/thread-self/fd/7". That link leads to
@@ -243,7 +238,7 @@ Result<std::optional<UniqueFd>> Visit::open_descriptor_link(const std::string& p
   constexpr std::string_view kThreadSelf = "/proc/thread-self/fd/";
   const bool of_thread = path.starts_with(kThreadSelf);
   if (!of_thread && !path.starts_with(kSelf)) return std::optional<UniqueFd>();
-  const UniqueFd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+  const UniqueFd proc = TRY(open_as_caller({AT_FDCWD, "/proc", O_PATH | O_DIRECTORY}));
   if (TRY(sys::fstatfs_type(proc.get())) != PROC_SUPER_MAGIC) return std::optional<UniqueFd>();
 
   const std::size_t start = (of_thread ? kThreadSelf : kSelf).size();
@@ -264,14 +259,19 @@ Result<std::optional<UniqueFd>> Visit::open_descriptor_link(const std::string& p
 Result<UniqueFd> Visit::resolve(const std::string& path, Follow follow) const {
   std::string rest;
   std::optional<UniqueFd> start = TRY(open_descriptor_link(path, rest));
-  if (!start) return open_as_caller(working_directory_.get(), path, follow);
-  if (!rest.empty()) return open_as_caller(start->get(), rest, follow);
+  if (!start) return resolve_at(working_directory_.get(), path, follow);
+  if (!rest.empty()) return resolve_at(start->get(), rest, follow);
   if (follow == Follow::kNoLastSymlink) return errno_error(EINVAL, "open '", path, "'");
   return std::move(*start);
 }
 
 Result<UniqueFd> Visit::resolve_at(int dirfd, const std::string& path, Follow follow) const {
-  return open_as_caller(dirfd, path, follow);
+  const std::uint64_t flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
+  return open_as_caller({dirfd, path, flags});
+}
+
+Result<UniqueFd> Visit::resolve_beneath(int dirfd, const std::string& path) const {
+  return open_as_caller({dirfd, path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS});
 }
 
 Result<UniqueFd> Visit::resolve_in_network(int net_namespace_fd, const std::string& path) const {
@@ -317,6 +317,7 @@ Result<void> Visit::make_node(int directory_fd, const std::string& name, const N
 }
 
 Result<UniqueFd> Visit::glance_at(const std::string& path, Follow follow) const {
+  if (root_is_closed_to_us_) return errno_error(EACCES, "open '", path, "'");
   const std::uint64_t flags = O_PATH | (follow == Follow::kNoLastSymlink ? O_NOFOLLOW : 0);
   return sys::openat2(working_directory_.get(), path, flags, RESOLVE_NO_MAGICLINKS);
 }
@@ -370,12 +371,7 @@ Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
 }
 
 Result<UniqueFd> Visit::open_directory(int place_fd) const {
-  const Visitor::Credentials credentials = caller_credentials(0);
-  const Result<void> assumed = visitor_->assume(credentials);
-  Result<UniqueFd> fd = assumed.ok() ? sys::openat(place_fd, ".", O_RDONLY | O_DIRECTORY)
-                                     : Result<UniqueFd>(assumed.error());
-  visitor_->resume(credentials);
-  return fd;
+  return open_as_caller({place_fd, ".", O_RDONLY | O_DIRECTORY});
 }
 
 // Nobody tells but the kernel's umount(2): a locked mount is EINVAL, any other, as our descriptor

@@ -13,6 +13,7 @@
 #include "common/mount_info.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "seccomp-notify/caller_task.h"
 #include "seccomp-notify/tracee.h"
 
 namespace sysbox::seccomp {
@@ -71,14 +72,16 @@ class Visitor {
 // The stay in one caller's mount namespace: from begin() to the end of the scope.
 class Visit {
  public:
-  // The thread's root becomes the caller's; its working directory need not let us in, as a
-  // FUSE of the container's own.
+  // The thread's root becomes the caller's, unless that does not let us in, being in a FUSE of the
+  // container's own; neither need its working directory.
   static Result<Visit> begin(Visitor& visitor, const Caller& caller);
   ~Visit();
   Visit(Visit&& other) noexcept
       : visitor_(other.visitor_),
         caller_(other.caller_),
-        working_directory_(std::move(other.working_directory_)) {
+        root_(std::move(other.root_)),
+        working_directory_(std::move(other.working_directory_)),
+        root_is_closed_to_us_(other.root_is_closed_to_us_) {
     other.visitor_ = nullptr;
   }
   Visit(const Visit&) = delete;
@@ -93,6 +96,9 @@ class Visit {
   // The same for a path that starts at an open directory of the caller's.
   Result<UniqueFd> resolve_at(int dirfd, const std::string& path, Follow follow) const;
 
+  // The same below an open directory, following no symbolic link.
+  Result<UniqueFd> resolve_beneath(int dirfd, const std::string& path) const;
+
   // resolve() in a network namespace: below /proc/sys/net each has files of its own, on which lie
   // mounts of their own.
   Result<UniqueFd> resolve_in_network(int net_namespace_fd, const std::string& path) const;
@@ -106,10 +112,12 @@ class Visit {
   Result<void> make_node(int directory_fd, const std::string& name, const Node& node) const;
 
   // Like resolve() by our own credentials, to find out soon that a place does not concern us: the
-  // caller's rights decide nothing then. Magic links (/proc/PID/root) give ELOOP.
+  // caller's rights decide nothing then. Magic links (/proc/PID/root) give ELOOP; EACCES says no
+  // more than that we must ask as the caller.
   Result<UniqueFd> glance_at(const std::string& path, Follow follow) const;
 
-  // All mounts of the namespace that the caller's root reaches.
+  // All mounts of the namespace that the caller's root reaches, or of the whole of it where that
+  // does not let us in.
   Result<std::vector<MountInfo>> read_mounts() const;
 
   // Whether the place lies in a procfs or a sysfs; asks no file system either.
@@ -118,7 +126,9 @@ class Visit {
   // The devices of all mounts on the mount of the open place, and on those.
   Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
 
-  // Opens a directory for reading, by the caller's ids alone.
+  int root() const { return root_.get(); }
+
+  // Opens a directory for reading, as the caller would.
   Result<UniqueFd> open_directory(int place_fd) const;
 
   // Whether the mount whose root is open is locked to its parent.
@@ -128,16 +138,22 @@ class Visit {
   Result<void> unmount(int mount_fd, int flags) const;
 
  private:
-  Visit(Visitor& visitor, const Caller& caller, UniqueFd working_directory)
-      : visitor_(&visitor), caller_(&caller), working_directory_(std::move(working_directory)) {}
+  Visit(Visitor& visitor, const Caller& caller, UniqueFd root, UniqueFd working_directory)
+      : visitor_(&visitor),
+        caller_(&caller),
+        root_(std::move(root)),
+        working_directory_(std::move(working_directory)) {}
   Visitor::Credentials caller_credentials(std::uint64_t effective_capabilities) const;
-  Result<UniqueFd> open_as_caller(int dirfd, const std::string& path, Follow follow) const;
+  Result<UniqueFd> open_as_caller(const OpenRequest& request) const;
   Result<std::optional<UniqueFd>> open_descriptor_link(const std::string& path,
                                                        std::string& rest) const;
 
   Visitor* visitor_;
   const Caller* caller_;
-  UniqueFd working_directory_;  // the caller's
+  // The caller's.
+  UniqueFd root_;
+  UniqueFd working_directory_;
+  bool root_is_closed_to_us_ = false;
 };
 
 }  // namespace sysbox::seccomp

@@ -13,7 +13,7 @@ namespace sysbox::seccomp {
 
 Result<UniqueFd> clone_with_locked(int source_fd) {
   // Only a directory can have something mounted below it.
-  if (!TRY(describe_place(source_fd)).is_directory) return UniqueFd();
+  if (!TRY(describe_place(source_fd)).may_be_directory) return UniqueFd();
   const Result<UniqueFd> plain = sys::open_tree(source_fd, "", OPEN_TREE_CLONE);
   if (plain.ok() || plain.error().code() != EINVAL) return UniqueFd();
   return sys::open_tree(source_fd, "", OPEN_TREE_CLONE | AT_RECURSIVE);
@@ -29,7 +29,7 @@ Result<Verdict> handle_bind(const Assistance& with) {
   {
     const Visit visit = TRY(Visit::begin(with.visitor, caller));
     if (const Result<UniqueFd> place = visit.glance_at(source_path, Follow::kLastSymlink);
-        place.ok() && !TRY(describe_place(place.value().get())).is_directory) {
+        place.ok() && !TRY(describe_place(place.value().get())).may_be_directory) {
       return Verdict(LetKernelRunIt{});
     }
     TRY(caller.learn_credentials());

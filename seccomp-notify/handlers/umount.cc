@@ -18,7 +18,7 @@ Result<bool> may_have_mounts(const Visit& visit, const std::string& path, Follow
   const Result<UniqueFd> glance = visit.glance_at(path, follow);
   if (!glance.ok()) return true;  // not for certain
   const Place place = TRY(describe_place(glance.value().get()));
-  if (!place.is_directory || !place.is_mount_root) return false;
+  if (!place.may_be_directory || !place.is_mount_root) return false;
   return !TRY(visit.devices_mounted_on(glance.value().get())).empty();
 }
 
@@ -29,16 +29,14 @@ Result<bool> carries_only_locked(const Visit& visit, int mount_fd,
   const std::vector<BelowMount> below = TRY(mounts_below(mounts, mount_fd, Depth::kAll));
   for (const BelowMount& child : below) {
     if (is_piece(actions, *child.mount)) continue;
-    const UniqueFd child_fd = TRY(sys::openat2(mount_fd, child.path, O_PATH | O_NOFOLLOW,
-                                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+    const UniqueFd child_fd = TRY(visit.resolve_beneath(mount_fd, child.path));
     if (!TRY(visit.is_locked(child_fd.get()))) return false;
   }
   return !below.empty();
 }
 
 Result<bool> is_root_of(const Visit& visit, int mount_fd) {
-  const UniqueFd root = TRY(visit.glance_at("/", Follow::kLastSymlink));
-  const int root_mount = TRY(describe_place(root.get())).mount_id;
+  const int root_mount = TRY(describe_place(visit.root())).mount_id;
   return TRY(describe_place(mount_fd)).mount_id == root_mount;
 }
 
@@ -51,6 +49,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   const Follow follow =
       (flags & UMOUNT_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink;
 
+  if (tracee.evidence() != 0) TRY(caller.learn_credentials());
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
   if (!TRY(may_have_mounts(visit, target_path, follow))) return Verdict(LetKernelRunIt{});
@@ -58,7 +57,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd target = TRY(visit.resolve(target_path, follow));
   const Place place = TRY(describe_place(target.get()));
-  if (!place.is_directory || !place.is_mount_root) return Verdict(LetKernelRunIt{});
+  if (!place.may_be_directory || !place.is_mount_root) return Verdict(LetKernelRunIt{});
   if (TRY(is_root_of(visit, target.get()))) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it.
   if (!TRY(carries_only_locked(visit, target.get(), with.actions))) {

@@ -197,6 +197,30 @@ END
   assert_equal "$(mounts_at /tmp/fuse)" 0
 }
 
+@test "mounts by path below fuse-overlayfs inside: procfs, its umount, binds, a root in it, device nodes" {
+  run inside c sh -ec "mkdir -p /tmp/o/l/p /tmp/o/l/q /tmp/o/u /tmp/o/k /tmp/o/m /tmp/o/l/bin; cd /tmp/o
+    cp /usr/bin/busybox l/bin/; fuse-overlayfs -o lowerdir=l,upperdir=u,workdir=k m 2>/dev/null
+    mount -t proc proc m/p; $prints_limit m/p/meminfo; ! umount m/p/meminfo 2>/dev/null; umount m/p
+    busybox mount -t proc proc /tmp/o/m/p; busybox mount --bind m/p m/q; $prints_limit m/q/meminfo
+    umount m/q; umount m/p; mount --bind / m/q; ls -d m/q/usr; umount m/q
+    chroot m /bin/busybox sh -ec '/bin/busybox mount -t proc proc /p
+      /bin/busybox awk \"/^MemTotal/ { print \\\$2 }\" /p/meminfo; /bin/busybox umount /p'
+    : >m/null; mount --bind /dev/null m/null; echo gone >m/null; umount m/null; [ ! -s m/null ]
+    ! mknod m/node c 1 3 2>/dev/null; cd /; umount /tmp/o/m"
+  assert_ok
+  assert_equal "$output" "$(printf '%s\n%s\n%s\n%s' $memory_limit_kb $memory_limit_kb m/q/usr $memory_limit_kb)"
+  assert_equal "$(mounts_at /tmp/o)" 0
+}
+
+@test "the same as an ordinary user, in a user namespace" {
+  inside c sh -c 'mkdir -p /tmp/user; chown 1000 /tmp/user'
+  run inside --user 1000:1000 c unshare -Urmpf sh -ec "cd /tmp/user; mkdir -p l/proc u k m
+    fuse-overlayfs -o lowerdir=l,upperdir=u,workdir=k m 2>/dev/null; mount -t proc proc m/proc
+    $prints_limit m/proc/meminfo; umount m/proc; umount m"
+  assert_ok
+  assert_equal "$output" $memory_limit_kb
+}
+
 @test "file systems that need a device or the network are the kernel's to refuse" {
   run inside c sh -c 'for type in ext4 nfs cifs; do mount -t $type 192.0.2.1:/x /mnt; done'
   assert_failed

@@ -97,6 +97,18 @@ exit($reply =~ /"error"/ ? 1 : 0);
   assert_ok
 }
 
+@test "paths into it hold up others of the tenant for a time, and no other tenant" {
+  start_with_trials box
+  start_with_trials other
+  try box fuse-path >"$SUITE_DIR/fuse-path" 2>&1 3>&- 4>&- &
+  local trial=$!
+  sleep 1
+  run try other often 100
+  assert_ok
+  wait "$trial"
+  assert_contains "$(cat "$SUITE_DIR/fuse-path")" "as it must be"
+}
+
 @test "calls are counted, and told of if asked to" {
   local counts
   start_with_trials box

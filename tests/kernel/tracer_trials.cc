@@ -262,6 +262,7 @@ void serve_fuse(int fuse) {
       answer.init.max_write = 4096;
       body = sizeof answer.init;
     } else if (asked.opcode == FUSE_LOOKUP) {
+      if (std::strncmp(request.data() + sizeof asked, "never", 5) == 0) continue;
       answer.entry.nodeid = 2;
       answer.entry.attr = attributes;
       body = sizeof answer.entry;
@@ -279,10 +280,8 @@ void serve_fuse(int fuse) {
   }
 }
 
-// The path of a call lies in memory that does not come: a page of that file. The kernel lets no
-// process of another user namespace wait for it, so the tracer does not, and the caller waits
-// alone.
-void hang_in_fuse() {
+// Mounts such a file system at "never"; with its server it ends.
+pid_t mount_what_never_answers() {
   const int fuse = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
   check(fuse >= 0, "/dev/fuse");
   ::mkdir("never", 0755);
@@ -294,7 +293,15 @@ void hang_in_fuse() {
     serve_fuse(fuse);
     ::_exit(0);
   }
-  ::close(fuse);  // now the server's alone: with it everything ends
+  ::close(fuse);
+  return server;
+}
+
+// The path of a call lies in memory that does not come: a page of that file. The kernel lets no
+// process of another user namespace wait for it, so the tracer does not, and the caller waits
+// alone.
+void hang_in_fuse() {
+  const pid_t server = mount_what_never_answers();
   const pid_t caller = ::fork();
   if (caller == 0) {
     const int file = ::open("never/file", O_RDONLY);
@@ -316,6 +323,28 @@ void hang_in_fuse() {
   int status = 0;
   check(::waitpid(caller, &status, 0) == caller, "waitpid");
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the caller's errno");
+  ::umount2("never", MNT_DETACH);
+}
+
+// The path of a call leads there, in as many calls as a container may have in the works, and
+// more. The tracer gives up, the callers wait, and the container's other calls are answered.
+void hang_in_path() {
+  const pid_t server = mount_what_never_answers();
+  std::array<pid_t, 6> callers{};
+  for (pid_t& caller : callers) {
+    caller = ::fork();
+    if (caller != 0) continue;
+    ::mount("proc", "never/never", "proc", 0, nullptr);
+    ::_exit(0);
+  }
+  ::usleep(500'000);
+  struct sysinfo numbers {};
+  check(::sysinfo(&numbers) == 0, "sysinfo beside them");
+  // Not even a signal ends a wait for a FUSE that has taken the question.
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+  for (const pid_t caller : callers) check(::waitpid(caller, nullptr, 0) == caller, "waitpid");
+  check(::sysinfo(&numbers) == 0, "sysinfo after them");
   ::umount2("never", MNT_DETACH);
 }
 
@@ -379,6 +408,8 @@ int main(int argc, char** argv) {
     load_own_filters();
   else if (trial == "fuse")
     hang_in_fuse();
+  else if (trial == "fuse-path")
+    hang_in_path();
   else if (trial == "flood")
     flood(number);
   else if (trial == "often")

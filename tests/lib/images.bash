@@ -11,7 +11,7 @@ machine_packages=(systemd systemd-sysv dbus libpam-systemd udev kmod procps ipro
 engine_packages=(docker.io containerd runc)
 engine_root_packages=(docker.io docker-cli containerd runc iptables iproute2 dash bash coreutils
   util-linux procps libstdc++6 libcap2 libseccomp2)
-mount_tools_packages=(mount util-linux runc bubblewrap fuse3 squashfuse squashfs-tools dash coreutils
+mount_tools_packages=(mount util-linux runc bubblewrap fuse3 fuse-overlayfs squashfuse squashfs-tools dash coreutils
   busybox-static)
 podman_packages=(podman conmon netavark aardvark-dns golang-github-containers-common)
 
