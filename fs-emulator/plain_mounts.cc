@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 
 #include "common/procfs_context.h"
@@ -20,22 +21,28 @@ constexpr std::string_view kProcessesOnly = "subset=pid";
 
 // What a container may pass to procfs. "pidns" is left out: it would be a path on the host.
 constexpr std::array<std::string_view, 3> kProcfsOptions = {"hidepid", "gid", "subset"};
+// What every file system takes; not "ro", which would leave the pieces writable.
+constexpr std::array<std::string_view, 8> kCommonFlags = {
+    "rw", "sync", "async", "dirsync", "mand", "nomand", "lazytime", "nolazytime"};
 
-Result<void> apply_option(int fs_fd, std::string_view option) {
-  const std::size_t equals = option.find('=');
-  const std::string name(option.substr(0, equals));
-  for (const std::string_view known : kProcfsOptions) {
-    if (name != known) continue;
-    if (equals == std::string_view::npos) return sys::fsconfig_flag(fs_fd, name);
-    return sys::fsconfig_string(fs_fd, name, std::string(option.substr(equals + 1)));
-  }
-  return errno_error(EINVAL, "procfs option '", option, "'");
+using OptionNames = std::span<const std::string_view>;
+bool is_among(OptionNames names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-Result<void> apply_options(int fs_fd, std::string_view options) {
+Result<void> apply_option(int fs_fd, std::string_view option, OptionNames known) {
+  const std::size_t equals = option.find('=');
+  const std::string name(option.substr(0, equals));
+  if (is_among(kCommonFlags, option)) return sys::fsconfig_flag(fs_fd, name);
+  if (!is_among(known, name)) return errno_error(EINVAL, "option '", option, "'");
+  if (equals == std::string_view::npos) return sys::fsconfig_flag(fs_fd, name);
+  return sys::fsconfig_string(fs_fd, name, std::string(option.substr(equals + 1)));
+}
+
+Result<void> apply_options(int fs_fd, std::string_view options, OptionNames known) {
   while (!options.empty()) {
     const std::size_t end = std::min(options.find(','), options.size());
-    if (end != 0) TRY(apply_option(fs_fd, options.substr(0, end)));
+    if (end != 0) TRY(apply_option(fs_fd, options.substr(0, end), known));
     options.remove_prefix(std::min(end + 1, options.size()));
   }
   return {};
@@ -66,7 +73,7 @@ Result<UniqueFd> fsopen_procfs_of(int pid_namespace_fd) {
 
 Result<OpenedProcfs> open_procfs(int pid_namespace_fd, const seccomp::NewMount& mount) {
   UniqueFd context = TRY(fsopen_procfs_of(pid_namespace_fd));
-  TRY(apply_options(context.get(), mount.options));
+  TRY(apply_options(context.get(), mount.options, kProcfsOptions));
   TRY(sys::fsconfig_create(context.get()));
   UniqueFd procfs = TRY(sys::fsmount(context.get(), mount.access_time));
   return OpenedProcfs{std::move(context), std::move(procfs)};
@@ -90,6 +97,7 @@ Result<UniqueFd> fsopen_sysfs_of(int net_namespace_fd) {
 
 Result<UniqueFd> plain_sysfs(int net_namespace_fd, const seccomp::NewMount& mount) {
   const UniqueFd context = TRY(fsopen_sysfs_of(net_namespace_fd));
+  TRY(apply_options(context.get(), mount.options, {}));
   TRY(sys::fsconfig_create(context.get()));
   return sys::fsmount(context.get(), mount.access_time);
 }

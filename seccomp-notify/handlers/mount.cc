@@ -62,9 +62,10 @@ Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& 
                        std::uint64_t flags) {
   NewMount mount;
   mount.access_time = access_time_attributes(flags);
+  mount.options = TRY(options_for_host(options, caller));
+  if ((flags & MS_SYNCHRONOUS) != 0) mount.options += ",sync";
   UniqueFd tree;
   if (kind == EmulatedKind::kProc) {
-    mount.options = TRY(options_for_host(options, caller));
     tree = TRY(with.actions.procfs_with_pieces(target, mount));
   } else {
     tree = TRY(with.actions.sysfs_with_pieces(target, mount));
@@ -74,6 +75,15 @@ Result<UniqueFd> build(const Assistance& with, EmulatedKind kind, const Caller& 
   attributes.set = attributes_of_flags(flags);
   if (attributes.set != 0) TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, attributes));
   return tree;
+}
+
+// The kernel mounts a superblock only once on a place. The container's first sysfs is locked there,
+// so whoever has tried to unmount it may mount over it.
+Result<bool> is_mounted_there(const Visit& visit, int tree_fd, int target_fd) {
+  const Place there = TRY(describe_place(target_fd));
+  const Place mounted = TRY(describe_place(tree_fd));
+  if (!there.is_mount_root || there.device != mounted.device) return false;
+  return !TRY(visit.is_locked(target_fd));
 }
 
 Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint64_t flags) {
@@ -106,6 +116,11 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
     }
   }
   if (!tree.ok()) return refusal(with, tree.error());
+  // Each procfs has a superblock of its own, but for those that we clone.
+  if (kind == EmulatedKind::kSysfs && tracee.evidence() == 0 &&
+      TRY(is_mounted_there(visit, tree.value().get(), target.get()))) {
+    return Verdict(FailWith{EBUSY});
+  }
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   const Result<void> attached = attach_once(tracee, tree.value().get(), target.get());
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});

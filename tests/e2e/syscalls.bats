@@ -66,42 +66,85 @@ teardown() {
   assert_equal "$output" "$(printf '%s\n' read files)"
 }
 
-# Compares what the program printed with a column of the table: a value may be one of several.
-compare_answers() { # COLUMN <OUTPUT
-  awk -v column="$1" -v table="$BATS_TEST_DIRNAME/../kernel/syscall_answers.expected" '
-    BEGIN { while ((getline line <table) > 0) if (line !~ /^#/ && split(line, f)) expected[f[1]] = f[column]; close(table) }
-    { seen++ }
+# Compares what a program printed with a column of its table: a value may be one of several.
+compare_answers() { # PROGRAM COLUMN <OUTPUT
+  awk -v column="$2" -v table="$BATS_TEST_DIRNAME/../kernel/${1/-/_}.expected" '
+    BEGIN {
+      while ((getline line <table) > 0) {
+        if (line ~ /^#/) continue
+        fields = split(line, f)
+        expected[f[1]] = f[column]
+        # Nothing may differ from a machine without a reason.
+        if (fields < 5 && f[2] != f[3]) { print f[1] ": no reason"; bad++ }
+      }
+    }
     !($1 in expected) { print $1 ": is not in the table"; bad++; next }
     index("," expected[$1] ",", "," $2 ",") == 0 { print $1 ": " $2 ", expected " expected[$1]; bad++ }
-    # Nothing may differ from a machine without a reason.
-    BEGIN { while ((getline line <table) > 0) if (line !~ /^#/ && split(line, f) < 5 && f[2] != f[3]) { print f[1] ": no reason"; bad++ } }
-    END { if (seen < 70) print "only " seen " answers"; exit bad > 0 || seen < 70 }'
+    { delete expected[$1] }
+    END {
+      for (name in expected) if (expected[name] != "") { print name ": no answer"; bad++ }
+      exit bad > 0
+    }'
+}
+answers_inside() { # PROGRAM [OPTION...]
+  local dir=$SUITE_DIR/bundles/answers
+  rm -rf --one-file-system "$dir"
+  bundle answers . sh -c 'mkdir -p /scratch; cd /scratch && exec /answers "$@"' "$@" >/dev/null
+  cp "$SYSBOX_BUILD/tests/kernel/$1" "$dir/rootfs/answers"
+  runc run --bundle "$dir" answers >"$SUITE_DIR/answers" 2>&1 </dev/null || fail "$(cat "$SUITE_DIR/answers")"
+}
+answers_outside() { # PROGRAM [WRAPPER...]
+  mkdir -p "$SUITE_DIR/scratch"
+  chmod 777 "$SUITE_DIR/scratch"
+  (cd "$SUITE_DIR/scratch" && "${@:2}" "$SYSBOX_BUILD/tests/kernel/$1") >"$SUITE_DIR/answers"
+}
+user_namespace=(unshare --user --map-root-user --mount --pid --fork --mount-proc --uts --ipc --net)
+needs_a_machine() {
+  [[ -e /run/sysbox-throw-away-machine ]] || skip "$1: only in a virtual machine (tests/vm/run)"
 }
 
 @test "every decided call answers as the table says: inside" {
-  local dir
-  dir=$(bundle answers . sh -c 'mkdir -p /scratch; cd /scratch && exec /syscall-answers')
-  cp "$SYSBOX_BUILD/tests/kernel/syscall-answers" "$dir/rootfs/"
-  runc run --bundle "$dir" answers >"$SUITE_DIR/answers" 2>&1 </dev/null
-  run compare_answers 3 <"$SUITE_DIR/answers"
+  answers_inside syscall-answers
+  run compare_answers syscall-answers 3 <"$SUITE_DIR/answers"
   assert_ok
 }
 
 @test "every decided call answers as the table says: root of a user namespace" {
-  mkdir -p "$SUITE_DIR/scratch"
-  chmod 777 "$SUITE_DIR/scratch"
-  (cd "$SUITE_DIR/scratch" && unshare --user --map-root-user --mount --pid --fork --mount-proc --uts --ipc --net \
-    "$SYSBOX_BUILD/tests/kernel/syscall-answers") >"$SUITE_DIR/answers"
-  run compare_answers 4 <"$SUITE_DIR/answers"
+  answers_outside syscall-answers "${user_namespace[@]}"
+  run compare_answers syscall-answers 4 <"$SUITE_DIR/answers"
   assert_ok
 }
 
 @test "every decided call answers as the table says: root of a machine" {
-  [[ -e /run/sysbox-throw-away-machine ]] ||
-    skip "sets clocks and asks for swap: only in a virtual machine (tests/vm/run)"
-  mkdir -p "$SUITE_DIR/scratch"
-  (cd "$SUITE_DIR/scratch" && "$SYSBOX_BUILD/tests/kernel/syscall-answers") >"$SUITE_DIR/answers"
-  run compare_answers 2 <"$SUITE_DIR/answers"
+  needs_a_machine "sets clocks and asks for swap"
+  answers_outside syscall-answers
+  run compare_answers syscall-answers 2 <"$SUITE_DIR/answers"
+  assert_ok
+}
+
+@test "calls around mounts answer as the table says: inside" {
+  answers_inside mount-answers
+  run compare_answers mount-answers 3 <"$SUITE_DIR/answers"
+  assert_ok
+}
+
+@test "calls around mounts answer as the table says: inside, by a 32-bit program" {
+  answers_inside mount-answers --32
+  [[ $(cat "$SUITE_DIR/answers") != "no 32-bit"* ]] || skip "no 32-bit system calls here"
+  run compare_answers mount-answers 3 <"$SUITE_DIR/answers"
+  assert_ok
+}
+
+@test "calls around mounts answer as the table says: root of a user namespace" {
+  answers_outside mount-answers "${user_namespace[@]}"
+  run compare_answers mount-answers 4 <"$SUITE_DIR/answers"
+  assert_ok
+}
+
+@test "calls around mounts answer as the table says: root of a machine" {
+  needs_a_machine "makes nodes and mounts of the machine's own"
+  answers_outside mount-answers
+  run compare_answers mount-answers 2 <"$SUITE_DIR/answers"
   assert_ok
 }
 
