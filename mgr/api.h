@@ -15,6 +15,11 @@ namespace sysbox::mgr {
 inline constexpr const char* kInterface = "io.sysbox.manager";
 inline constexpr const char* kDefaultSocket = "/run/sysbox/sysbox-mgr.sock";
 
+// What a container gets unless it wants more: ids 0 … 65535, as many as a Linux system expects to
+// have ("nobody" is 65534). All are given out in multiples of it.
+inline constexpr std::uint32_t kRangeSize = 65536;
+inline constexpr std::uint32_t kMostIds = 1U << 31U;
+
 // Asks for everything that a container needs of the host for its life. Registering an id that
 // is registered already fails with EEXIST.
 struct RegisterRequest {
@@ -29,6 +34,8 @@ struct RegisterRequest {
   // Both must be unused by any other live container outside its user namespace.
   std::optional<IdRange> given_uids;
   std::optional<IdRange> given_gids;
+  // How many ids of the pool; 0: as many as sysbox-mgr gives to everybody.
+  std::uint32_t ids = 0;
   // Destinations inside the container that the caller mounts itself: a special directory that
   // is one of them gets no volume. "/": no volumes at all.
   std::vector<std::string> own_destinations;

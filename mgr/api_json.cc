@@ -81,6 +81,7 @@ nlohmann::json to_json(const RegisterRequest& request) {
                          {"caller_pid", request.caller_pid}};
   if (request.given_uids) json["given_uids"] = to_json(*request.given_uids);
   if (request.given_gids) json["given_gids"] = to_json(*request.given_gids);
+  if (request.ids != 0) json["ids"] = request.ids;
   if (request.user_namespace != 0) json["user_namespace"] = request.user_namespace;
   return json;
 }
@@ -121,6 +122,7 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   fields.required("id", request.id);
   fields.required("rootfs", request.rootfs);
   fields.required("lifeline", request.lifeline);
+  fields.optional("ids", request.ids);
   fields.optional("user_namespace", request.user_namespace);
   fields.optional("own_destinations", request.own_destinations);
   fields.optional("caller_pid", request.caller_pid);

@@ -41,6 +41,7 @@ Result<std::unique_ptr<Containers>> Containers::open(const Places& places) {
       new Containers(RangeAllocator(places.pool, opened.contents.freed), std::move(opened.journal),
                      std::move(volumes), std::move(processes)));
   containers->pool_source_ = places.pool_source;
+  containers->ids_ = places.ids;
   containers->watch_ = TRY(RemovalWatch::start(
       [raw = containers.get()](const std::string& id) { raw->lifeline_changed(id); }));
   const std::lock_guard lock(containers->mutex_);
@@ -199,8 +200,9 @@ Result<HeldRanges> Containers::allot_given(const RegisterRequest& request) {
 
 Result<HeldRanges> Containers::allot(const RegisterRequest& request) {
   if (request.given_uids && request.given_gids) return allot_given(request);
-  Result<IdRange> range = allocator_.take(request.id);
-  if (!range.ok() && release_dead() != 0) range = allocator_.take(request.id);
+  const std::uint32_t ids = request.ids != 0 ? request.ids : ids_;
+  Result<IdRange> range = allocator_.take(request.id, ids);
+  if (!range.ok() && release_dead() != 0) range = allocator_.take(request.id, ids);
   if (!range.ok()) {
     return Error(range.error().code(),
                  join(range.error().message(), "; remove containers, or enlarge ", pool_source_,

@@ -38,6 +38,7 @@ class Containers {
     std::vector<IdRange> pool;
     std::string pool_source = "the pool";  // for people: what to enlarge
     std::string proc = "/proc";
+    std::uint32_t ids = kRangeSize;  // of a container that asks for no number
   };
   // Takes up what an earlier daemon left: live registrations, ranges in use of which there is no
   // record, volumes whose container has gone meanwhile. Logs what was found.
@@ -91,6 +92,7 @@ class Containers {
 
   mutable std::mutex mutex_;
   std::string pool_source_;
+  std::uint32_t ids_ = kRangeSize;
   RangeAllocator allocator_;
   RangeJournal journal_;
   Volumes volumes_;

@@ -25,6 +25,7 @@ struct Options {
   std::string data_root = "/var/lib/sysbox";
   std::string run_dir = "/run/sysbox";
   SubidFiles subid_files;
+  std::uint32_t ids = kRangeSize;
   int patience_seconds = 120;
   daemon::LogOptions log;
 };
@@ -42,6 +43,10 @@ std::optional<int> parse_command_line(int argc, char** argv, Options& options) {
                  "whose entries of the two files below are the pool of ids");
   app.add_option("--subuid-file", options.subid_files.uid_path);
   app.add_option("--subgid-file", options.subid_files.gid_path);
+  app.add_option("--ids", options.ids,
+                 "how many ids a container gets that does not say so itself (io.sysbox.ids), "
+                 "rounded up to a multiple of 65536")
+      ->check(CLI::Range(kRangeSize, kMostIds));
   app.add_option("--wait-for-fs", options.patience_seconds,
                  "seconds that emulated files wait for a sysbox-fs that has ended; then they fail")
       ->check(CLI::Range(1, 86400));
@@ -65,7 +70,8 @@ Result<std::unique_ptr<Containers>> open_containers(const Options& options) {
   for (const std::string& warning : pool.warnings) log::warning(warning);
   return Containers::open(
       {options.run_dir, options.data_root, std::move(pool.ranges),
-       join("the '", files.user, "' lines in ", files.uid_path, " and ", files.gid_path), "/proc"});
+       join("the '", files.user, "' lines in ", files.uid_path, " and ", files.gid_path), "/proc",
+       options.ids});
 }
 
 Result<void> serve_until_stopped(const Options& options, Containers& containers,

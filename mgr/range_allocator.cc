@@ -49,26 +49,45 @@ bool RangeAllocator::knows_namespace(std::uint64_t user_namespace) const {
          });
 }
 
-bool RangeAllocator::is_slot(const HeldRanges& ranges) const {
-  return ranges.uids == ranges.gids && ranges.uids.count == kRangeSize &&
-         std::binary_search(slots_.begin(), slots_.end(), ranges.uids.first);
+std::vector<std::uint32_t> RangeAllocator::slots_of(const HeldRanges& ranges) const {
+  std::vector<std::uint32_t> firsts;
+  if (ranges.uids != ranges.gids || ranges.uids.count % kRangeSize != 0) return firsts;
+  for (std::uint64_t first = ranges.uids.first; first < ranges.uids.end(); first += kRangeSize) {
+    firsts.push_back(static_cast<std::uint32_t>(first));
+  }
+  if (!std::includes(slots_.begin(), slots_.end(), firsts.begin(), firsts.end())) firsts.clear();
+  return firsts;
 }
 
-Result<IdRange> RangeAllocator::take(const std::string& id) {
+Result<IdRange> RangeAllocator::take(const std::string& id, std::uint32_t count) {
+  const std::uint64_t wanted = (std::uint64_t{count} + kRangeSize - 1) / kRangeSize;
   // Ranges that an engine gave may lie across the pool's: those are passed over.
   const auto usable = [this](std::uint32_t first) {
     const IdRange range{first, kRangeSize};
     return holder_of({range, range}) == nullptr;
   };
-  const auto found = std::find_if(free_.begin(), free_.end(), usable);
-  if (found == free_.end()) {
+  // Of the free ones, in their order, the fewest among which there are enough in a row.
+  std::set<std::uint64_t> considered;
+  for (const std::uint32_t slot : free_) {
+    if (!usable(slot)) continue;
+    considered.insert(slot);
+    std::uint64_t first = slot;
+    std::uint64_t end = std::uint64_t{slot} + kRangeSize;
+    while (first >= kRangeSize && considered.contains(first - kRangeSize)) first -= kRangeSize;
+    while (considered.contains(end)) end += kRangeSize;
+    if (end - first < wanted * kRangeSize) continue;
+    const IdRange range{static_cast<std::uint32_t>(first),
+                        static_cast<std::uint32_t>(wanted * kRangeSize)};
+    TRY(hold(id, {range, range}));
+    return range;
+  }
+  if (considered.empty()) {
     return Error(ENOSPC, join("all ", slots_.size(), " ranges of ", kRangeSize,
                               " host ids are in use by containers"));
   }
-  const IdRange range{*found, kRangeSize};
-  free_.erase(found);
-  held_[id] = {range, range};
-  return range;
+  return Error(ENOSPC, join("no ", wanted * kRangeSize, " host ids in a row are free: of ",
+                            slots_.size(), " ranges of ", kRangeSize, ", ", considered.size(),
+                            " are not in use by containers"));
 }
 
 Result<void> RangeAllocator::hold(const std::string& id, const HeldRanges& ranges) {
@@ -81,7 +100,7 @@ Result<void> RangeAllocator::hold(const std::string& id, const HeldRanges& range
                              mine.end() - 1, " overlap those of container '", *holder, "' (",
                              other.first, " to ", other.end() - 1, ")"));
   }
-  if (is_slot(ranges)) std::erase(free_, ranges.uids.first);
+  for (const std::uint32_t slot : slots_of(ranges)) std::erase(free_, slot);
   for (auto& [other_id, other] : held_) {
     if (other.overlaps(ranges)) other.user_namespace = ranges.user_namespace;
   }
@@ -94,7 +113,8 @@ bool RangeAllocator::release(const std::string& id) {
   if (found == held_.end()) return false;
   const HeldRanges ranges = found->second;
   held_.erase(found);
-  if (is_slot(ranges) && !is_held(ranges)) free_.push_back(ranges.uids.first);
+  if (is_held(ranges)) return true;
+  for (const std::uint32_t slot : slots_of(ranges)) free_.push_back(slot);
   return true;
 }
 

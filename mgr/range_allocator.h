@@ -10,12 +10,9 @@
 
 #include "common/id_range.h"
 #include "common/result.h"
+#include "mgr/api.h"
 
 namespace sysbox::mgr {
-
-// What a container gets: ids 0 … 65535, as many as a Linux system expects to have ("nobody" is
-// 65534).
-inline constexpr std::uint32_t kRangeSize = 65536;
 
 struct HeldRanges {
   IdRange uids;
@@ -43,10 +40,10 @@ class RangeAllocator {
   explicit RangeAllocator(const std::vector<IdRange>& pool,
                           const std::vector<std::uint32_t>& freed = {});
 
-  // A range of the pool for `id`, which must hold none: the least recently freed one, so that what
-  // a container may have left behind (a file, a key, a process that is still dying) meets no new
-  // owner at once. ENOSPC if none is left.
-  Result<IdRange> take(const std::string& id);
+  // As many ranges of the pool in a row as hold `count` ids for `id`, which must hold none: the
+  // least recently freed ones, so that what a container may have left behind (a file, a key, a
+  // process that is still dying) meets no new owner at once. ENOSPC if none are left.
+  Result<IdRange> take(const std::string& id, std::uint32_t count = kRangeSize);
   // Given ranges, from the pool or not; `id` must hold none. EBUSY names the container whose ids
   // they overlap and may not be shared.
   Result<void> hold(const std::string& id, const HeldRanges& ranges);
@@ -70,7 +67,8 @@ class RangeAllocator {
  private:
   const std::string* holder_of(const HeldRanges& ranges) const;
   bool is_held(const HeldRanges& ranges) const;
-  bool is_slot(const HeldRanges& ranges) const;
+  // The first ids of the pool's ranges that `ranges` is made of; none if it is of anything else.
+  std::vector<std::uint32_t> slots_of(const HeldRanges& ranges) const;
 
   std::vector<std::uint32_t> slots_;  // sorted first ids
   std::deque<std::uint32_t> free_;

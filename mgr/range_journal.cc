@@ -57,7 +57,8 @@ Result<void> apply_take(const nlohmann::json& line, JournalContents& contents) {
     }
     other.ranges.user_namespace = entry.ranges.user_namespace;
   }
-  std::erase(contents.freed, entry.ranges.uids.first);
+  std::erase_if(contents.freed,
+                [&entry](std::uint32_t first) { return entry.ranges.uids.contains(first); });
   contents.live.emplace(std::move(id), entry);
   return {};
 }
@@ -74,7 +75,10 @@ Result<void> apply_release(const nlohmann::json& line, JournalContents& contents
   const bool is_shared =
       std::any_of(contents.live.begin(), contents.live.end(),
                   [&ranges](const auto& other) { return other.second.ranges.overlaps(ranges); });
-  if (!is_shared) contents.freed.push_back(ranges.uids.first);
+  if (is_shared) return {};
+  for (std::uint64_t first = ranges.uids.first; first < ranges.uids.end(); first += kRangeSize) {
+    contents.freed.push_back(static_cast<std::uint32_t>(first));
+  }
   return {};
 }
 

@@ -173,6 +173,7 @@ class Creation {
     plan_.open_doors = switches.open_doors;
     wants_volumes_ = switches.system_container;
     relaxed_read_only_ = switches.relaxed_read_only;
+    ids_ = switches.ids;
     oom_score_floor_ = switches.oom_score_floor;
     if (!switches.system_container || !switches.kernel_files) return {};
     const RootDir host = TRY(RootDir::open("/"));
@@ -251,6 +252,7 @@ class Creation {
     if (linux_part.uid_mappings.to_container(rootfs.st_uid)) plan_.overlay.reset();
     request.given_uids = linux_part.uid_mappings.as_single_range();
     request.given_gids = linux_part.gid_mappings.as_single_range();
+    request.ids = ids_;
     for (const OciMount& mount : plan_.spec.mounts) {
       request.own_destinations.push_back(mount.destination);
     }
@@ -401,6 +403,7 @@ class Creation {
   bool wants_volumes_ = true;
   bool shows_hardware_ = false;
   bool relaxed_read_only_ = false;
+  std::uint32_t ids_ = 0;
   int oom_score_floor_ = 0;
   bool finished_ = false;
 };

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/root_dir.h"
+#include "mgr/api.h"
 #include "runc-ext/system_container/seccomp_doors.h"
 
 namespace sysbox::runc {
@@ -101,6 +102,12 @@ bool take_floor(Switches& switches, std::string_view value) {
   return number >= kLeastFloor && number <= kMostFloor;
 }
 
+bool take_ids(Switches& switches, std::string_view value) {
+  const auto [end, error] = std::from_chars(value.begin(), value.end(), switches.ids);
+  return error == std::errc{} && end == value.end() && switches.ids >= mgr::kRangeSize &&
+         switches.ids <= mgr::kMostIds;
+}
+
 // Every switch. To add one: a line here; docs/switches.md is printed from it.
 constexpr std::array kSwitches = {
     Switch{"allow-trusted-xattr", "ALLOW_TRUSTED_XATTR", kTrueOrFalse, "false", take_nothing,
@@ -119,6 +126,11 @@ constexpr std::array kSwitches = {
            "`true`: capabilities as the engine asks for them; `false`: all for root; `auto`: all "
            "for root instead of what engines ask for by default or more, but a smaller set "
            "(`--cap-drop`) or one with ambient capabilities as asked for"},
+    Switch{"ids", "IDS", "65536 … 2147483648", "sysbox-mgr's --ids, 65536", take_ids,
+           "how many user and group ids the container has, rounded up to a multiple of 65536; the "
+           "users that useradd makes on Debian have subordinate ids from 100000 on, 65536 each, so "
+           "`196608` is enough for rootless engines of the first, `786432` for those of ten. No "
+           "effect if the engine chooses the ids"},
     Switch{"ignore-sysfs-chown", "IGNORE_SYSFS_CHOWN", kTrueOrFalse, "false", take_nothing, "none",
            "chown is never trapped; files of /sys keep their owners"},
     Switch{"kernel-files", nullptr, kTrueOrFalse, "true", take_bool<&Switches::kernel_files>,

@@ -7,6 +7,7 @@
 // silent surprise. An annotation wins over a variable, which may be the image's own; what opens a
 // door to the host's kernel has no variable.
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct Switches {
   Choice systemd = Choice::kAuto;
   CgroupTree cgroup = CgroupTree::kAuto;
   int oom_score_floor = -999;
+  std::uint32_t ids = 0;                // 0: as many as sysbox-mgr gives to everybody
   std::vector<std::string> unshifted;   // destinations of mounts, clean
   std::vector<std::string> open_doors;  // names of seccomp_doors.h
   // For the log: switches that are set and have nothing to switch here, and why.

@@ -22,10 +22,11 @@ workshop_packages=("${machine_packages[@]}" dbus-user-session docker-compose bui
   systemd-container bubblewrap openssh-server openssh-client cron strace gdb etcd-server
   containernetworking-plugins conntrack socat curl debootstrap mmdebstrap)
 
-# The newest engines, for a container without systemd.
+# The newest engines, for root and for users, with systemd or without.
 newest_engine_packages=(docker.io docker-cli docker-buildx docker-compose containerd runc iptables
-  iproute2 procps podman buildah crun netavark aardvark-dns passt golang-github-containers-common
-  uidmap fuse-overlayfs bubblewrap ca-certificates)
+  iproute2 procps podman buildah crun runsc nftables netavark aardvark-dns passt
+  golang-github-containers-common uidmap fuse-overlayfs rootlesskit slirp4netns bubblewrap
+  ca-certificates curl systemd systemd-sysv systemd-container dbus dbus-user-session libpam-systemd)
 
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 

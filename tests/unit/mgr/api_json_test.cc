@@ -13,7 +13,9 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(ApiJson, RegisterSurvivesTheTrip) {
-  RegisterRequest request{"a.b-c_1+", "/r", "/l", IdRange{5, 6}, IdRange{7, 8}, {"/x", "/y"}, 42};
+  RegisterRequest request{"a.b-c_1+",    "/r", "/l",         IdRange{5, 6},
+                          IdRange{7, 8}, 0,    {"/x", "/y"}, 42};
+  request.ids = 131072;
   const RegisterRequest back = parse_register_request(to_json(request)).value();
   EXPECT_EQ(back.id, request.id);
   EXPECT_EQ(back.rootfs, request.rootfs);
@@ -22,6 +24,7 @@ TEST(ApiJson, RegisterSurvivesTheTrip) {
   EXPECT_EQ(back.given_gids, request.given_gids);
   EXPECT_EQ(back.own_destinations, request.own_destinations);
   EXPECT_EQ(back.caller_pid, 42);
+  EXPECT_EQ(back.ids, 131072U);
 }
 
 TEST(ApiJson, RepliesSurviveTheTrip) {

@@ -86,6 +86,19 @@ TEST_F(ContainersOnDisk, EachGetsIdsOfItsOwn) {
   EXPECT_EQ(add("c").value().gids, kSlot0);
 }
 
+TEST_F(ContainersOnDisk, WhoeverWantsMoreIdsGetsThemAfterARestartToo) {
+  open(4);
+  RegisterRequest large = request("large");
+  large.ids = 2 * kRangeSize;
+  EXPECT_EQ(containers_->register_container(large).value().uids, (IdRange{kFirst, 2 * kRangeSize}));
+  open(4);
+  EXPECT_EQ(containers_->list().free_ranges, 2U);
+  EXPECT_EQ(add("small").value().uids, (IdRange{kFirst + 2 * kRangeSize, kRangeSize}));
+  ASSERT_TRUE(containers_->unregister_container("large").ok());
+  open(4);
+  EXPECT_EQ(containers_->list().free_ranges, 3U);
+}
+
 TEST_F(ContainersOnDisk, ExhaustionSaysWhatToEnlargeAndLeavesNothing) {
   ASSERT_TRUE(add("a").ok());
   ASSERT_TRUE(add("b").ok());

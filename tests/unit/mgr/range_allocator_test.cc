@@ -46,6 +46,32 @@ TEST(RangeAllocator, ExhaustionSaysHowManyThereAre) {
   EXPECT_THAT(none.error().message(), HasSubstr("all 2 ranges of 65536"));
 }
 
+TEST(RangeAllocator, GivesSeveralInARowToWhoWantsMore) {
+  RangeAllocator allocator({{100000, 3 * kRangeSize}, {600000, 2 * kRangeSize}});
+  EXPECT_EQ(allocator.take("small").value(), slot(100000));
+  EXPECT_EQ(allocator.take("large", kRangeSize + 1).value(), (IdRange{165536, 2 * kRangeSize}));
+  EXPECT_EQ(allocator.free_count(), 2U);
+  EXPECT_TRUE(allocator.release("small"));
+  EXPECT_EQ(allocator.take("other", 2 * kRangeSize).value(), (IdRange{600000, 2 * kRangeSize}))
+      << "two that do not lie side by side are none";
+  EXPECT_TRUE(allocator.release("large"));
+  EXPECT_THAT(allocator.free_firsts(), ElementsAre(100000, 165536, 231072));
+  EXPECT_EQ(allocator.take("all", 3 * kRangeSize).value(), (IdRange{100000, 3 * kRangeSize}));
+}
+
+TEST(RangeAllocator, TooFewInARowIsAnErrorThatSaysSo) {
+  RangeAllocator allocator({{100000, 3 * kRangeSize}});
+  ASSERT_TRUE(allocator.hold("middle", {slot(165536), slot(165536)}).ok());
+  const Result<IdRange> none = allocator.take("large", 2 * kRangeSize);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code(), ENOSPC);
+  EXPECT_EQ(none.error().message(),
+            "no 131072 host ids in a row are free: of 3 ranges of 65536, 2 are not in use by "
+            "containers");
+  EXPECT_FALSE(allocator.take("all", kMostIds).ok());
+  EXPECT_EQ(allocator.free_count(), 2U);
+}
+
 TEST(RangeAllocator, GivenIdsThatOverlapNameTheOtherContainer) {
   RangeAllocator allocator({{100000, 2 * kRangeSize}});
   ASSERT_TRUE(allocator.take("first").ok());
@@ -139,7 +165,7 @@ TEST(RangeAllocator, NoTwoContainersEverShareAnId) {
       const IdRange given{90000 + below(700000), 1 + below(100000)};
       static_cast<void>(allocator.hold(id, {given, given}).ok());
     } else {
-      static_cast<void>(allocator.take(id).ok());
+      static_cast<void>(allocator.take(id, kRangeSize * (1 + below(3))).ok());
     }
     for (auto a = allocator.held().begin(); a != allocator.held().end(); ++a) {
       for (auto b = std::next(a); b != allocator.held().end(); ++b) {

@@ -47,6 +47,18 @@ TEST_F(JournalOnDisk, RemembersWhoHoldsWhatAndTheOrderOfReturns) {
   EXPECT_THAT(again.contents.freed, ElementsAre(231072, 100000));
 }
 
+TEST_F(JournalOnDisk, AReturnOfSeveralRangesInARowIsOneOfEach) {
+  JournalEntry large = entry(100000);
+  large.ranges.uids.count = large.ranges.gids.count = 2 * 65536;
+  {
+    RangeJournal journal = open().journal;
+    ASSERT_TRUE(journal.record_take("large", large).ok());
+    ASSERT_TRUE(journal.record_release("large").ok());
+    ASSERT_TRUE(journal.record_take("small", entry(100000)).ok());
+  }
+  EXPECT_THAT(open().contents.freed, ElementsAre(165536));
+}
+
 TEST_F(JournalOnDisk, RemembersWhoSharesTheIdsOfAUserNamespace) {
   JournalEntry pod = entry(100000);
   pod.ranges.user_namespace = 77;

@@ -43,6 +43,7 @@ TEST(Switches, AnnotationsAreTaken) {
                                   {"io.sysbox.systemd", "true"},
                                   {"io.sysbox.cgroup", "v2"},
                                   {"io.sysbox.oom-score-adj-min", "-1000"},
+                                  {"io.sysbox.ids", "196608"},
                                   {"io.sysbox.skip-uid-shift", "/data,/srv//x/"},
                                   {"io.sysbox.seccomp.allow", "af-alg,io-uring"}});
   EXPECT_FALSE(switches.system_container);
@@ -52,6 +53,7 @@ TEST(Switches, AnnotationsAreTaken) {
   EXPECT_EQ(switches.systemd, Choice::kYes);
   EXPECT_EQ(switches.cgroup, CgroupTree::kV2);
   EXPECT_EQ(switches.oom_score_floor, -1000);
+  EXPECT_EQ(switches.ids, 196608U);
   EXPECT_THAT(switches.unshifted, ElementsAre("/data", "/srv/x"));
   EXPECT_THAT(switches.open_doors, ElementsAre("af-alg", "io-uring"));
 }
@@ -110,6 +112,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongValue{"io.sysbox.kernel-files", "yes", "true, false"},
         WrongValue{"io.sysbox.systemd", "always", "auto, true, false"},
         WrongValue{"io.sysbox.cgroup", "v1", "auto, host, v2"},
+        WrongValue{"io.sysbox.ids", "65535", "65536 … 2147483648"},
+        WrongValue{"io.sysbox.ids", "4294967295", "65536 … 2147483648"},
         WrongValue{"io.sysbox.oom-score-adj-min", "-1001", "-1000 … 1000"},
         WrongValue{"io.sysbox.oom-score-adj-min", "5x", "-1000 … 1000"},
         WrongValue{"io.sysbox.skip-uid-shift", "data", "absolute paths, separated by commas"},
