@@ -48,4 +48,11 @@ struct BirthPlan {
   bool new_keyring = true;
 };
 
+// A network namespace's first files in sysfs (/sys/class/net/lo) get the owner that its user
+// namespace has a host's id for at that moment: with both made by one clone, nobody. So the init
+// makes it, once the maps are written. What has been joined has its maps.
+inline bool init_makes_network(const BirthPlan& plan) {
+  return !plan.joined.user && plan.joined.find(NamespaceType::kNetwork) == nullptr;
+}
+
 }  // namespace sysbox::runc

@@ -35,10 +35,11 @@ bool is_joined(const BirthPlan& plan, NamespaceType type) {
   return plan.joined.find(type) != nullptr;
 }
 
+// By the clone too, if the user namespace exists; see init_makes_network().
 std::uint64_t clone_flags(const BirthPlan& plan) {
   std::uint64_t flags = 0;
   for (const NamespaceType type : kMadeByClone) {
-    if (!is_joined(plan, type)) {
+    if (!is_joined(plan, type) && !(type == NamespaceType::kNetwork && init_makes_network(plan))) {
       flags |= static_cast<std::uint64_t>(namespace_info(type).clone_flag);
     }
   }
@@ -208,6 +209,7 @@ Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to
   TRY(parent.send(Step::kChild, init));
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
   TRY(to_init.send(Step::kGo));
+  if (init_makes_network(plan)) TRY(to_init.expect(Step::kNetwork, "the container's init"));
   Result<void> built = build_mounts(plan, init, parent, to_init);
   if (!built.ok()) {
     to_init.send_failure(built.error());

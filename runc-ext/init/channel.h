@@ -19,6 +19,7 @@ enum class Step : std::uint8_t {
   kChild,     // helper → parent: number = init's pid on the host
   kBridge,    // helper → parent: number = pid of a short-lived child that is to be reaped
   kGo,        // the step before is done, go on
+  kNetwork,   // init → helper: its network namespace is made
   kHooks,     // helper → parent: mounts are there, the old root too: run the hooks
   kMounts,    // helper → init: descriptors of detached mounts, in the plan's order
   kPivoted,   // helper → init and parent: the root file system is in place

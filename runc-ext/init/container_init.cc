@@ -119,6 +119,10 @@ Result<void> make_unbindable_again(const BirthPlan& plan) {
 // are any to be set.
 Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
   TRY(helper.expect(Step::kGo, "the mount helper"));
+  if (init_makes_network(plan)) {
+    TRY(sys::unshare(CLONE_NEWNET));
+    TRY(helper.send(Step::kNetwork));
+  }
   TRY(plan.cgroup_entrance.enter(plan.cgroup_entrance.clone_into_fd() >= 0 ? BornInLeaf::kYes
                                                                            : BornInLeaf::kNo));
   TRY(become_container_root());
