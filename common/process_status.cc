@@ -62,6 +62,8 @@ Result<ProcessStatus> parse_process_status(std::string_view text) {
       if (!sets.empty()) status.effective_capabilities = sets[0];
     } else if (name == "NSpid") {
       status.pids_in_namespaces = numbers<pid_t>(value);
+    } else if (name == "NStgid") {
+      status.thread_groups_in_namespaces = numbers<pid_t>(value);
     }
   }
   if (!has_uids || !has_gids) return Error(EINVAL, "process status: no Uid or Gid line");

@@ -22,8 +22,10 @@ struct ProcessStatus {
   std::uint32_t gid = 0, effective_gid = 0, filesystem_gid = 0;
   std::vector<std::uint32_t> groups;
   std::uint64_t effective_capabilities = 0;
-  // The pid in each pid namespace, from the reader's own down to the innermost.
-  std::vector<pid_t> pids_in_namespaces;
+  // The thread's id, and its process's, in each pid namespace, from the reader's own down to the
+  // innermost.
+  std::vector<pid_t> pids_in_namespaces;           // NSpid
+  std::vector<pid_t> thread_groups_in_namespaces;  // NStgid
 };
 
 Result<ProcessStatus> parse_process_status(std::string_view text);

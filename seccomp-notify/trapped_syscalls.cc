@@ -50,10 +50,6 @@ constexpr auto kNodeRules = [] {
   return rules;
 }();
 
-// Called at the start of many programs: only where the kernel's answer is another than ours, and
-// not for a thread that is named.
-constexpr std::array kOfCallerRules = {ArgumentRule{0, 0xffffffff, 0}};
-
 // Every trapped system call. To add one: a line here, its name in TrappedCall, and a handler.
 constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mount", TrappedCall::kMount, kMountRules},
@@ -62,7 +58,10 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mknod", TrappedCall::kMknod, kNodeRules<2>},
     TrappedSyscall{"mknodat", TrappedCall::kMknodat, kNodeRules<3>},
     TrappedSyscall{"sysinfo", TrappedCall::kSysinfo, {}},
-    TrappedSyscall{"sched_getaffinity", TrappedCall::kSchedGetaffinity, kOfCallerRules,
+    // Called at the start of many programs: only where the kernel's answer is another than ours.
+    TrappedSyscall{"sched_getaffinity",
+                   TrappedCall::kSchedGetaffinity,
+                   {},
                    TrappedIn::kContainersWithCpuQuota},
     TrappedSyscall{"open_tree", TrappedCall::kOpenTree, kCloneRules},
     TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kCloneRules, TrappedIn::kAll, 467},

@@ -58,9 +58,11 @@ constexpr std::array kCalls = {
                  "work for inodes; marks of mounts and permission events EPERM"},
     DecidedCalls{"name_to_handle_at", kNative, kAllowed, "works"},
     DecidedCalls{"open_by_handle_at", kNative, kAsItSays, "EPERM"},
-    DecidedCalls{"sched_getaffinity", kEmulated, kAllowed,
-                 "of the caller itself, in a container that is created with a cpu quota: as many "
-                 "cpus as /proc/cpuinfo shows; of other threads, and to set it, the kernel's"},
+    DecidedCalls{
+        "sched_getaffinity", kEmulated, kAllowed,
+        "of the caller itself and of its process's first thread, in a container that is created "
+        "with a cpu quota: as many cpus as /proc/cpuinfo shows; of others, and to set it, "
+        "the kernel's"},
     DecidedCalls{"sysinfo", kEmulated, kAllowed,
                  "the numbers of /proc/meminfo, /proc/loadavg and /proc/uptime"},
     DecidedCalls{

@@ -12,7 +12,7 @@ TEST(ProcessStatus, ReadsIdsCapabilitiesAndPids) {
   const ProcessStatus status =
       parse_process_status(
           "Name:\tevil Uid: 0\nTgid:\t7\nPid:\t9\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
-          "Groups:\t10 20 \nNSpid:\t900\t40\t1\nCapEff:\t000001ffffffffff\n")
+          "Groups:\t10 20 \nNStgid:\t898\t38\t1\nNSpid:\t900\t40\t3\nCapEff:\t000001ffffffffff\n")
           .value();
   EXPECT_EQ(status.thread_group, 7);
   EXPECT_EQ(status.uid, 1U);
@@ -20,7 +20,8 @@ TEST(ProcessStatus, ReadsIdsCapabilitiesAndPids) {
   EXPECT_EQ(status.filesystem_uid, 4U);
   EXPECT_EQ(status.effective_gid, 6U);
   EXPECT_EQ(status.groups, (std::vector<std::uint32_t>{10, 20}));
-  EXPECT_EQ(status.pids_in_namespaces, (std::vector<pid_t>{900, 40, 1}));
+  EXPECT_EQ(status.pids_in_namespaces, (std::vector<pid_t>{900, 40, 3}));
+  EXPECT_EQ(status.thread_groups_in_namespaces, (std::vector<pid_t>{898, 38, 1}));
   EXPECT_EQ(status.effective_capabilities, 0x1ffffffffffU);
 }
 
