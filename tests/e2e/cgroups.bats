@@ -320,7 +320,7 @@ limited='.linux.resources.memory = {limit: 33554432, reservation: 25165824}
 
 @test "pause: a container that is not started yet" {
   local dir
-  dir=$(bundle unborn . sh -c 'while :; do sleep 1; done')
+  dir=$(bundle unborn . sleep 1000)
   runc create --bundle "$dir" unborn >/dev/null 2>&1 </dev/null
   runc pause unborn
   assert_equal "$(container_status unborn)" paused
@@ -401,7 +401,7 @@ start_scoped() { # NAME [JQ_FILTER]
   scope=test-$SUITE-$1.scope
   scope_dir=/sys/fs/cgroup/sysbox.slice/$slice/$scope
   dir=$(bundle "$1" ".linux.cgroupsPath = \"$slice:test:$SUITE-$1\" | ${2:-.}" \
-    sh -c 'trap "exit 0" TERM; while :; do sleep 1 & wait; done')
+    sh -c 'trap "exit 0" TERM; while :; do sleep 1000 & wait; done')
   runc --systemd-cgroup run --detach --bundle "$dir" "$1" >"$SUITE_DIR/log/$1.console" 2>&1 </dev/null ||
     { cat "$SUITE_DIR/log/$1.console" >&2 && return 1; }
 }

@@ -311,7 +311,7 @@ teardown_file() {
   local running pid
   mapfile -t running < <(docker ps --all --quiet)
   ((${#running[@]} == 0)) || docker rm --force "${running[@]}" >/dev/null
-  drun --detach --network none --name survivor busybox sh -c 'while :; do sleep 1; done'
+  drun --detach --network none --name survivor busybox sleep 1000
   pid=$(init_pid survivor)
   daemon_stop dockerd
   kill -0 "$pid"
