@@ -401,7 +401,7 @@ start_scoped() { # NAME [JQ_FILTER]
   scope=test-$SUITE-$1.scope
   scope_dir=/sys/fs/cgroup/sysbox.slice/$slice/$scope
   dir=$(bundle "$1" ".linux.cgroupsPath = \"$slice:test:$SUITE-$1\" | ${2:-.}" \
-    sh -c 'trap "exit 0" TERM; while :; do sleep 1000 & wait; done')
+    sh -c 'trap "exit 0" TERM; while :; do sleep 5000 & wait; done')
   runc --systemd-cgroup run --detach --bundle "$dir" "$1" >"$SUITE_DIR/log/$1.console" 2>&1 </dev/null ||
     { cat "$SUITE_DIR/log/$1.console" >&2 && return 1; }
 }

@@ -39,7 +39,7 @@ nothing_left_of() { # ID
 
 @test "lifecycle: create, state, start, list, kill, state, delete" {
   local dir
-  dir=$(bundle whole . sh -c 'trap "exit 0" TERM; while :; do sleep 1000 & wait; done')
+  dir=$(bundle whole . sh -c 'trap "exit 0" TERM; while :; do sleep 5000 & wait; done')
   runc create --bundle "$dir" --pid-file "$SUITE_DIR/pid" whole >"$SUITE_DIR/log/whole" 2>&1 </dev/null
   assert_equal "$(container_status whole)" created
   assert_equal "$(container_pid whole)" "$(cat "$SUITE_DIR/pid")"

@@ -220,7 +220,7 @@ run_once() { # JQ_FILTER COMMAND...
 # A container that does nothing until it is killed.
 start_idle() { # NAME [JQ_FILTER]
   local dir
-  dir=$(bundle "$1" "${2:-.}" sh -c 'trap "exit 0" TERM; while :; do sleep 1000 & wait; done')
+  dir=$(bundle "$1" "${2:-.}" sh -c 'trap "exit 0" TERM; while :; do sleep 5000 & wait; done')
   runc run --detach --bundle "$dir" "$1" >"$SUITE_DIR/log/$1.console" 2>&1 </dev/null
 }
 inside() { # NAME COMMAND...
