@@ -25,7 +25,8 @@ tool() { inside "$1" "/usr/bin/$2" "${@:3}"; }
   assert_ok
   assert_equal "$(awk '/^Mem:/ { print $2 }' <<<"$output")" 131072
   assert_equal "$(awk '/^Swap:/ { print $2 }' <<<"$output")" 0
-  assert_equal "$(awk '/^Mem:/ { print ($3 + $4 + $6 <= $2 + 8 && $7 <= $2) }' <<<"$output")" 1 "$output"
+  # procps has its own idea of "used": total - available.
+  assert_equal "$(awk '/^Mem:/ { print ($3 <= $2 && $4 + $6 <= $2 && $7 <= $2) }' <<<"$output")" 1 "$output"
   run inside tight busybox free -k
   assert_equal "$(awk '/^Mem:/ { print $2 }' <<<"$output")" 131072
 }
