@@ -56,6 +56,11 @@ class JsonFields {
     }
   }
   template <typename T, typename Parse>
+  void required_object(std::string_view name, T& field, Parse parse) {
+    if (find(name) == nullptr) return fail(path_of(name), "is missing");
+    optional_object(name, field, parse);
+  }
+  template <typename T, typename Parse>
   void optional_array(std::string_view name, std::vector<T>& field, Parse parse) {
     const nlohmann::json* member = find(name);
     if (member == nullptr || failed()) return;

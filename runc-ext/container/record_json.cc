@@ -164,7 +164,7 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   if (format == kFormatWithoutProcess) {
     record.process = TRY(process_of_format_1(document));
   } else {
-    in.optional_object("process", record.process, parse_process);
+    in.required_object("process", record.process, parse_process);
   }
   in.optional_object("seccomp", record.seccomp, parse_seccomp);
   in.optional("personality", record.personality);

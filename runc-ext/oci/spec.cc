@@ -61,8 +61,7 @@ Result<OciSpec> parse_spec(std::string_view text) {
   if (!is_known_version(out.oci_version)) {
     in.fail("ociVersion", join("'", out.oci_version, "' is not a version 1.x"));
   }
-  if (in.find("root") == nullptr) in.fail("root", "is missing");
-  in.optional_object("root", root, parse_root);
+  in.required_object("root", root, parse_root);
   in.optional("hostname", out.hostname);
   check_host_name(in, "hostname", out.hostname);
   in.optional("domainname", out.domainname);

@@ -181,6 +181,14 @@ TEST(Record, OfTheFirstFormatStillSaysWhatItSaid) {
   EXPECT_FALSE(process.capabilities.has_value());
 }
 
+TEST(Record, WithoutAProcessIsDamaged) {
+  const Result<ContainerRecord> record = parse_record(
+      R"({"version": 2, "id": "x", "ociVersion": "1.2.0", "bundle": "/b", "rootfs": "/r",
+          "created": "c", "init_process_pid": 5, "init_process_start": 6})");
+  ASSERT_FALSE(record.ok());
+  EXPECT_THAT(record.error().message(), HasSubstr("process: is missing"));
+}
+
 TEST(Record, OfANewerFormatIsRefusedByName) {
   const Result<ContainerRecord> record = parse_record(R"({"version": 3})");
   ASSERT_FALSE(record.ok());
