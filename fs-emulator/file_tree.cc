@@ -1,11 +1,11 @@
 #include "fs-emulator/file_tree.h"
 
 #include <fcntl.h>
-#include <poll.h>
+
+#include <utility>
 
 #include "fs-emulator/container_record.h"
 #include "fs-emulator/emulated_file.h"
-#include "fs-emulator/uts_name.h"
 
 namespace sysbox::fs {
 namespace {
@@ -190,7 +190,10 @@ Result<std::uint64_t> FileTree::open(fuse_ino_t inode, int flags, const Caller& 
   const Result<void> allowed = check_access(node, wanted, caller);
   if (!allowed.ok() && allowed.error().code() == EPERM) return errno_error(EACCES, node.path);
   TRY(allowed);
-  return open_files_.add(TRY(text_for(node, inode, caller.pid)));
+  SharedText text = TRY(text_for(node, inode, caller.pid));
+  const std::uint64_t handle = TRY(open_files_.add(std::move(text)));
+  if (node.kind == NodeKind::kUtsName) name_polls_.opened(handle, uts_name_of(node));
+  return handle;
 }
 
 Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::size_t size,
@@ -204,6 +207,7 @@ Result<std::string> FileTree::read(fuse_ino_t inode, std::uint64_t handle, std::
 
 void FileTree::release(std::uint64_t handle) {
   triggers_.release(handle);
+  name_polls_.release(handle);
   open_files_.release(handle);
 }
 
@@ -217,11 +221,19 @@ Result<void> FileTree::set_trigger(const Node& node, std::uint64_t handle, std::
   return triggers_.set(handle, TRY(file.open_for_triggers(state->view_of(caller.pid))), text);
 }
 
-unsigned FileTree::poll(fuse_ino_t inode, std::uint64_t handle, struct fuse_pollhandle* waiter) {
-  const Result<const Node*> node = file_of(inode);
-  if (node.ok() && takes_triggers(*node.value())) return triggers_.poll(handle, waiter);
-  fuse_pollhandle_destroy(waiter);
-  return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;  // as the kernel of any file
+unsigned FileTree::poll(fuse_ino_t inode, std::uint64_t handle, PollWaiter waiter) {
+  const Node* node = NodeList::instance().find(inode);
+  if (node == nullptr) return kAlwaysReady;
+  if (takes_triggers(*node)) return triggers_.poll(handle, std::move(waiter));
+  if (node->kind == NodeKind::kUtsName) {
+    return name_polls_.poll(handle, uts_name_of(*node), std::move(waiter));
+  }
+  return kAlwaysReady;
+}
+
+void FileTree::end_polls() {
+  triggers_.release_all();
+  name_polls_.release_all();
 }
 
 Result<void> FileTree::write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,

@@ -22,6 +22,7 @@
 #include "fs-emulator/pressure_triggers.h"
 #include "fs-emulator/recent_texts.h"
 #include "fs-emulator/sysctl_store.h"
+#include "fs-emulator/uts_name_polls.h"
 
 namespace sysbox::fs {
 
@@ -97,10 +98,10 @@ class FileTree {
   Result<void> write(fuse_ino_t inode, std::uint64_t handle, std::string_view bytes,
                      std::uint64_t offset, bool is_append, const Caller& caller);
 
-  // The events for poll(2); takes `waiter`.
-  unsigned poll(fuse_ino_t inode, std::uint64_t handle, struct fuse_pollhandle* waiter);
+  // The events for poll(2).
+  unsigned poll(fuse_ino_t inode, std::uint64_t handle, PollWaiter waiter);
   // Before the connection ends that is told of them.
-  void end_triggers() { triggers_.release_all(); }
+  void end_polls();
 
   // Makes the kernel ask for a file's attributes again. By itself it forgets after a write that the
   // size is known, but asks only who looks at the size: sendfile(2) would go by the old one.
@@ -125,6 +126,7 @@ class FileTree {
   OpenFiles open_files_;
   RecentTexts recent_;
   PressureTriggers triggers_;
+  UtsNamePolls name_polls_;
 };
 
 }  // namespace sysbox::fs

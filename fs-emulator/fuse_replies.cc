@@ -121,7 +121,7 @@ void on_write(fuse_req_t request, fuse_ino_t inode, const char* bytes, std::size
 
 void on_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info* file,
              struct fuse_pollhandle* waiter) noexcept {
-  fuse_reply_poll(request, tree_of(request).poll(inode, file->fh, waiter));
+  fuse_reply_poll(request, tree_of(request).poll(inode, file->fh, PollWaiter(waiter)));
 }
 
 // procfs has no such operation; FUSE would take an unknown one for done.

@@ -115,7 +115,7 @@ FuseSession::FuseSession(std::unique_ptr<FileTree> tree, struct fuse_session* se
 }
 
 FuseSession::~FuseSession() {
-  tree_->end_triggers();
+  tree_->end_polls();
   fuse_session_destroy(session_);
 }
 

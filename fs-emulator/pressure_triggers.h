@@ -11,8 +11,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
-
-struct fuse_pollhandle;
+#include "fs-emulator/poll_waiter.h"
 
 namespace sysbox::fs {
 
@@ -30,12 +29,11 @@ class PressureTriggers {
   void release(std::uint64_t handle);
   void release_all();
 
-  // The events for poll(2); takes `waiter`, whom it tells of the next one. Null: nobody waits.
-  unsigned poll(std::uint64_t handle, struct fuse_pollhandle* waiter);
+  // The events for poll(2); `waiter` is told of the next one. Null: nobody waits.
+  unsigned poll(std::uint64_t handle, PollWaiter waiter);
 
  private:
   class Trigger;
-  class Watch;
 
   std::mutex mutex_;
   std::map<std::uint64_t, std::shared_ptr<Trigger>> triggers_;

@@ -1,6 +1,7 @@
 #include "fs-emulator/uts_name.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "common/syscalls.h"
+#include "tests/unit/fs-emulator/daemon_fixture.h"
 
 namespace sysbox::fs {
 namespace {
@@ -76,6 +78,54 @@ TEST_F(UtsNames, OfANamespaceThatIsNotTheContainersAreLeftAlone) {
   EXPECT_EQ(done.error().code(), EPERM);
   EXPECT_EQ(read_uts_name(proc_, UtsName::kHost, ::gettid()).value_or("error"), "before\n");
 }
+
+class PolledUtsName : public UtsNames, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override {
+    REQUIRE_FUSE();
+    UtsNames::SetUp();
+  }
+  static short events_within(int fd, int milliseconds) {
+    struct pollfd state {
+      fd, POLLPRI, 0
+    };
+    return ::poll(&state, 1, milliseconds) == 1 ? state.revents : short{0};
+  }
+  // Names may be given elsewhere on the machine, too.
+  static bool comes_to_rest(int fd) {
+    for (int i = 0; i < 1000; ++i) {
+      if (events_within(fd, 0) == 0) return true;
+    }
+    return false;
+  }
+  static void write_name(const char* name) {
+    ASSERT_TRUE(sys::write_file(join("/proc/sys/kernel/", GetParam()), name).ok());
+  }
+  static constexpr int kLong = 15000;  // milliseconds
+};
+
+// Side by side with the kernel's own file, which the daemon listens to.
+TEST_P(PolledUtsName, IsToldOfChangesAsTheKernelTells) {
+  DaemonParts parts;
+  const Tree box(parts.registry(), request_for("box", {}));
+  const UniqueFd emulated =
+      sys::openat(box.root(), join("proc:sys:kernel:", GetParam()), O_RDONLY).value();
+  const UniqueFd own = sys::open(join("/proc/sys/kernel/", GetParam()), O_RDONLY).value();
+  EXPECT_TRUE(comes_to_rest(own.get()));
+  EXPECT_TRUE(comes_to_rest(emulated.get()));
+  for (const char* name : {"first", "second"}) {
+    std::thread later([&] {
+      ::usleep(50 * 1000);
+      write_name(name);
+    });
+    EXPECT_EQ(events_within(emulated.get(), kLong), POLLPRI | POLLERR) << name;
+    later.join();
+    EXPECT_EQ(events_within(own.get(), kLong), POLLPRI | POLLERR) << name;
+    EXPECT_TRUE(comes_to_rest(own.get())) << "told once";
+    EXPECT_TRUE(comes_to_rest(emulated.get())) << "told once";
+  }
+}
+INSTANTIATE_TEST_SUITE_P(, PolledUtsName, ::testing::Values("hostname", "domainname"));
 
 }  // namespace
 }  // namespace sysbox::fs
