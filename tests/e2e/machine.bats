@@ -95,6 +95,18 @@ service() { # PROPERTY... -- SHELL_COMMAND
   wait_for 75 cron_ran
 }
 
+@test "the journal learns of a new name of the machine" {
+  journal_says_renamed() {
+    in_machine 'logger --tag renaming now; journalctl --sync
+      journalctl --identifier renaming --output json' | grep -q '"_HOSTNAME":"renamed"'
+  }
+  local before
+  before=$(in_machine hostname)
+  in_machine 'hostname renamed'
+  wait_for 20 journal_says_renamed
+  in_machine "hostname $before"
+}
+
 @test "strace and gdb look into processes, as root and as the user whose they are" {
   run in_machine 'strace -qq -e trace=execve true 2>&1 | grep -c execve
     sleep 100 & sleep 0.2; gdb --batch -p $! -ex "info inferiors" 2>&1 | grep -q "process $!" && echo attached
