@@ -21,6 +21,13 @@ namespace sysbox::fs {
 struct HostFiles {
   RootDir proc;
   RootDir sys;
+
+  // Of "/proc/…" and "/sys/…": whose file it is, and its path below that.
+  static bool is_proc(std::string_view path) { return path.starts_with("/proc/"); }
+  static std::string below(std::string_view path) {
+    return std::string(path.substr(is_proc(path) ? 6 : 5));
+  }
+  const RootDir& file_system_of(std::string_view path) const { return is_proc(path) ? proc : sys; }
 };
 
 struct ClockReading {

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "common/directory_entries.h"
+#include "fs-emulator/text_fields.h"
 
 namespace sysbox::fs {
 namespace {
@@ -39,19 +40,10 @@ constexpr std::array kPlaces = {
     HardwarePlace{"/sys/kernel/irq", Covers::kItself, "", "devices by their interrupts"},
 };
 
-const RootDir& file_system_of(const HostFiles& host, std::string_view path) {
-  return path.starts_with("/proc/") ? host.proc : host.sys;
-}
-std::string below_file_system(std::string_view path) {
-  return std::string(path.substr(path.starts_with("/proc/") ? 6 : 5));
-}
-
 bool is_kept(const HardwarePlace& place, std::string_view name) {
   std::string_view rest = place.keeps;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find(' '), rest.size());
-    if (rest.substr(0, end) == name) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  for (std::string_view kept = next_field(rest); !kept.empty(); kept = next_field(rest)) {
+    if (kept == name) return true;
   }
   return false;
 }
@@ -63,9 +55,9 @@ bool is_perf_source(const HostFiles& host, const std::string& directory) {
 
 void add_directories(const HostFiles& host, const HardwarePlace& place,
                      std::vector<std::string>& found) {
-  const std::string below = below_file_system(place.path);
+  const std::string below = HostFiles::below(place.path);
   const Result<UniqueFd> opened =
-      file_system_of(host, place.path).open_inside(below, O_RDONLY | O_DIRECTORY);
+      host.file_system_of(place.path).open_inside(below, O_RDONLY | O_DIRECTORY);
   if (!opened.ok()) return;  // no such place on this machine
   const bool has_perf_sources = place.path == "/sys/devices";
   // What cannot be listed cannot be covered one by one; sysfs and procfs fail at no listing.
@@ -86,8 +78,8 @@ std::vector<std::string> hardware_directories(const HostFiles& host) {
   for (const HardwarePlace& place : kPlaces) {
     if (place.covers == Covers::kItsDirectories) {
       add_directories(host, place, found);
-    } else if (file_system_of(host, place.path)
-                   .exists(below_file_system(place.path))
+    } else if (host.file_system_of(place.path)
+                   .exists(HostFiles::below(place.path))
                    .value_or(false)) {
       found.emplace_back(place.path);
     }

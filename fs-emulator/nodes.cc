@@ -161,9 +161,19 @@ class NodeTable {
   std::set<std::string, std::less<>> known_;  // paths in them
 };
 
+std::string fingerprint(const std::vector<Node>& nodes) {
+  // FNV-1a, 64 bits.
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const Node& node : nodes) {
+    for (const char byte : join(node.parent, "/", node.name, "/", node.mode, "/")) {
+      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
+    }
+  }
+  return std::to_string(hash);
+}
+
 Piece piece_over(std::string_view path, std::string source) {
-  const bool is_proc = path.starts_with("/proc/");
-  return {is_proc ? "proc" : "sysfs", std::string(path.substr(is_proc ? 6 : 5)), std::move(source)};
+  return {HostFiles::is_proc(path) ? "proc" : "sysfs", HostFiles::below(path), std::move(source)};
 }
 
 }  // namespace
@@ -178,7 +188,8 @@ const MachineTree& machine() {
   return tree;
 }
 
-NodeList::NodeList(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
+NodeList::NodeList(std::vector<Node> nodes)
+    : nodes_(std::move(nodes)), numbers_(fingerprint(nodes_)) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     directories_[nodes_[i].parent].push_back(kFirstInode + i);
   }
@@ -212,17 +223,6 @@ const std::vector<fuse_ino_t>& NodeList::in_directory(fuse_ino_t inode) const {
   static const std::vector<fuse_ino_t> nothing;
   const auto found = directories_.find(inode);
   return found == directories_.end() ? nothing : found->second;
-}
-
-std::string NodeList::numbers() const {
-  // FNV-1a, 64 bits.
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const Node& node : nodes_) {
-    for (const char byte : join(node.parent, "/", node.name, "/", node.mode, "/")) {
-      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-    }
-  }
-  return std::to_string(hash);
 }
 
 const std::vector<Piece>& all_pieces() {

@@ -58,12 +58,13 @@ class NodeList {
   // In order.
   const std::vector<fuse_ino_t>& in_directory(fuse_ino_t inode) const;
   // Two lists of the same have the same numbers for the same names.
-  std::string numbers() const;
+  const std::string& numbers() const { return numbers_; }
 
  private:
   explicit NodeList(std::vector<Node> nodes);
 
   const std::vector<Node> nodes_;
+  const std::string numbers_;
   std::unordered_map<fuse_ino_t, std::vector<fuse_ino_t>> directories_;
 };
 

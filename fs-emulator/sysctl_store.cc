@@ -12,9 +12,7 @@ namespace sysbox::fs {
 namespace {
 
 std::string host_text(const HostFiles& host, std::string_view path) {
-  const bool is_proc = path.starts_with("/proc/");
-  const std::string below(path.substr(is_proc ? 6 : 5));
-  Result<std::string> text = (is_proc ? host.proc : host.sys).read_file(below);
+  Result<std::string> text = host.file_system_of(path).read_file(HostFiles::below(path));
   return std::move(text).value_or("");
 }
 

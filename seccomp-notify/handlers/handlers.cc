@@ -1,6 +1,7 @@
 #include "seccomp-notify/handlers/handlers.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 
 #include <algorithm>
@@ -66,6 +67,13 @@ Result<std::vector<BelowMount>> mounts_below(const std::vector<MountInfo>& mount
     add(found[i].mount->mount_id);
   }
   return found;
+}
+
+Result<PlaceArguments> read_place(const Tracee& tracee, unsigned flags) {
+  return PlaceArguments{
+      tracee.argument(0), TRY(tracee.read_string(tracee.argument(1), PATH_MAX)),
+      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink,
+      (flags & AT_EMPTY_PATH) != 0};
 }
 
 Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const PlaceArguments& place) {

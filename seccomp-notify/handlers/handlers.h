@@ -76,6 +76,8 @@ struct PlaceArguments {
   Follow follow = Follow::kLastSymlink;
   bool may_be_empty = false;  // AT_EMPTY_PATH
 };
+// From the first two arguments, and the AT_ flags of the third.
+Result<PlaceArguments> read_place(const Tracee& tracee, unsigned flags);
 Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const PlaceArguments& place);
 
 // Flags of mount(2) as attributes of mount_setattr(2), but for those of access times.

@@ -56,17 +56,6 @@ Result<bool> may_make_nodes(const Tracee& tracee, const Caller& caller) {
   return is_child_of(caller.user_namespace.get(), tracee.host().user_namespace.get());
 }
 
-Result<UniqueFd> open_parent(const Visit& visit, const Caller& caller, std::uint64_t dirfd_argument,
-                             const std::string& parent) {
-  const int dirfd = static_cast<int>(static_cast<std::uint32_t>(dirfd_argument));
-  if (parent.starts_with('/') || dirfd == AT_FDCWD) {
-    return visit.resolve(parent, Follow::kLastSymlink);
-  }
-  const UniqueFd start =
-      TRY(sys::openat(caller.directory.get(), join("fd/", dirfd), O_PATH | O_DIRECTORY));
-  return visit.resolve_at(start.get(), parent, Follow::kLastSymlink);
-}
-
 }  // namespace
 
 Result<Verdict> handle_mknod(const Assistance& with, const NodeArguments& arguments) {
@@ -83,7 +72,7 @@ Result<Verdict> handle_mknod(const Assistance& with, const NodeArguments& argume
   const mode_t mask = TRY(umask_of(caller));
 
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
-  const UniqueFd parent = TRY(open_parent(visit, caller, arguments.dirfd, path->parent));
+  const UniqueFd parent = TRY(find_place(visit, caller, {arguments.dirfd, path->parent}));
   if (!TRY(describe_place(parent.get())).is_directory) return Verdict(LetKernelRunIt{});
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   const dev_t device = makedev(node->made >> 8U, node->made & 0xffU);

@@ -36,10 +36,7 @@ Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_att
   const Tracee& tracee = with.tracee;
   const auto flags = static_cast<unsigned>(tracee.argument(2));
   if ((flags & ~kKnownFlags) != 0 || tracee.argument(1) == 0) return Verdict(LetKernelRunIt{});
-  const PlaceArguments place{
-      tracee.argument(0), TRY(tracee.read_string(tracee.argument(1), PATH_MAX)),
-      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink,
-      (flags & AT_EMPTY_PATH) != 0};
+  const PlaceArguments place = TRY(read_place(tracee, flags));
   MountAttr attributes;
   if (with_attributes == WithAttributes::kYes) {
     attributes = TRY(read_mount_attr(tracee, tracee.argument(3), tracee.argument(4)));
