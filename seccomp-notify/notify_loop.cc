@@ -21,8 +21,9 @@
 namespace sysbox::seccomp {
 namespace {
 
-// Threads kept although nothing is trapped: one to take a call, one to wait for the next.
-constexpr int kKeptThreads = 2;
+// Threads kept although nothing is trapped: one to take a call, one to wait for the next, one that
+// has just answered a call whose caller makes the next one before the thread is back.
+constexpr int kKeptThreads = 3;
 constexpr std::size_t kStackBytes = 512U << 10U;
 
 // For a thread that cannot enter namespaces: nobody hangs, and the kernel refuses what it would

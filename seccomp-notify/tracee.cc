@@ -88,6 +88,61 @@ Result<std::vector<MapLine>> read_map(int process_directory, const char* name) {
   return lines;
 }
 
+// Linux 6.11; newer than Debian 12's headers.
+struct MapQuery {
+  std::uint64_t size = sizeof(MapQuery);
+  std::uint64_t flags = 2;  // PROCMAP_QUERY_VMA_WRITABLE
+  std::uint64_t address = 0;
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  std::array<std::uint64_t, 8> not_asked_for{};
+};
+static_assert(sizeof(MapQuery) == 104);
+constexpr unsigned long kQueryMap = _IOWR('f', 17, MapQuery);
+
+// One line of /proc/PID/maps: "START-END rw-p ...".
+struct Mapping {
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  bool is_writable = false;
+};
+Mapping parse_mapping(std::string_view line) {
+  Mapping mapping;
+  const char* const last = line.data() + line.size();
+  const auto [dash, error] = std::from_chars(line.data(), last, mapping.start, 16);
+  if (error != std::errc() || dash == last) return {};
+  const char* const rights = std::from_chars(dash + 1, last, mapping.end, 16).ptr;
+  mapping.is_writable = last - rights > 2 && rights[2] == 'w';
+  return mapping;
+}
+
+// The end of the writable mapping that lies at an address; 0 if there is none.
+Result<std::uint64_t> end_of_writable(int maps_fd, std::uint64_t address) {
+  MapQuery query;
+  query.address = address;
+  if (::ioctl(maps_fd, kQueryMap, &query) == 0) return query.end;
+  if (errno == ENOENT) return std::uint64_t{0};
+  if (::lseek(maps_fd, 0, SEEK_SET) != 0) return last_error("seek in a process's maps");
+  const std::string text = TRY(sys::read_all(maps_fd));
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const Mapping mapping = parse_mapping(line);
+    if (address < mapping.start || address >= mapping.end) continue;
+    return mapping.is_writable ? mapping.end : std::uint64_t{0};
+  }
+  return std::uint64_t{0};
+}
+
+Result<bool> is_writable(int maps_fd, std::uint64_t address, std::size_t size) {
+  for (std::uint64_t at = address; at < address + size;) {
+    at = TRY(end_of_writable(maps_fd, at));
+    if (at == 0) return false;
+  }
+  return address + size > address;
+}
+
 }  // namespace
 
 Result<HostView> HostView::open() {
@@ -196,13 +251,17 @@ Result<std::string> Tracee::read_string(std::uint64_t address, std::size_t limit
 }
 
 Result<void> Tracee::write(std::uint64_t address, std::string_view bytes) const {
-  std::string copy(bytes);
-  const struct iovec local { copy.data(), copy.size() };
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of another process
-  const struct iovec remote { reinterpret_cast<void*>(address), copy.size() };
+  // process_vm_writev(2) goes by a pid, which may be another's between the check and the write.
+  // Descriptors stay the caller's, but by this one even what may only be read can be written.
+  const std::string directory = std::to_string(call_.tid_on_host);
+  const UniqueFd memory = TRY(sys::openat(host_.proc.get(), directory + "/mem", O_WRONLY));
+  const UniqueFd maps = TRY(sys::openat(host_.proc.get(), directory + "/maps", O_RDONLY));
   if (!still_waiting()) return errno_error(ESRCH, "write the caller's memory");
-  const ssize_t n = ::process_vm_writev(call_.tid_on_host, &local, 1, &remote, 1, 0);
-  if (n != static_cast<ssize_t>(copy.size())) {
+  if (!TRY(is_writable(maps.get(), address, bytes.size()))) {
+    return errno_error(EFAULT, "write the caller's memory");
+  }
+  const ssize_t n = ::pwrite(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(address));
+  if (n != static_cast<ssize_t>(bytes.size())) {
     return errno_error(EFAULT, "write the caller's memory");
   }
   return {};

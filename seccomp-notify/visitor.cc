@@ -346,6 +346,14 @@ Result<EmulatedKind> Visit::emulated_kind_of(int fd) const {
   return EmulatedKind::kNone;
 }
 
+Result<bool> Visit::has_mounts_on(int fd) const {
+  if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {
+    const Result<std::vector<std::uint64_t>> below = listmount(*id);
+    if (below.ok()) return !below.value().empty();
+  }
+  return !TRY(devices_mounted_on(fd)).empty();
+}
+
 Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
   std::vector<dev_t> devices;
   if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {

@@ -123,6 +123,8 @@ class Visit {
   // Whether the place lies in a procfs or a sysfs; asks no file system either.
   Result<EmulatedKind> emulated_kind_of(int fd) const;
 
+  // Whether any mount lies on the mount of the open place.
+  Result<bool> has_mounts_on(int fd) const;
   // The devices of all mounts on the mount of the open place, and on those.
   Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
 

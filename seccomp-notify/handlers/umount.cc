@@ -19,7 +19,7 @@ Result<bool> may_have_mounts(const Visit& visit, const std::string& path, Follow
   if (!glance.ok()) return true;  // not for certain
   const Place place = TRY(describe_place(glance.value().get()));
   if (!place.may_be_directory || !place.is_mount_root) return false;
-  return !TRY(visit.devices_mounted_on(glance.value().get())).empty();
+  return visit.has_mounts_on(glance.value().get());
 }
 
 Result<bool> carries_only_locked(const Visit& visit, int mount_fd,

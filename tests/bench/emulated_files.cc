@@ -4,7 +4,7 @@
 //
 //   bench-emulated-files SOCKET PID DIRECTORY [LXCFS]
 //     SOCKET, PID  of sysbox-fs
-//     DIRECTORY    an empty one, for mounts
+//     DIRECTORY    an empty one, for mounts; the one that it lies in gives its name to a cgroup
 //     LXCFS        where lxcfs is mounted
 
 #include <fcntl.h>
@@ -158,7 +158,8 @@ void compare(const char* title, const std::vector<Server>& servers, int rounds,
 
 // ---- the container: a cgroup with limits, this process in it, the pieces over a procfs
 
-fs::CgroupDirectories enter_limited_cgroup() {
+// Of this name: whoever finds it later knows whose it was.
+fs::CgroupDirectories enter_limited_cgroup(const std::string& name) {
   struct Setting {
     const char* controller;
     const char* file;
@@ -170,8 +171,6 @@ fs::CgroupDirectories enter_limited_cgroup() {
       Setting{"memory", "memory.limit_in_bytes", "2G"},
       Setting{"cpu", "cpu.cfs_quota_us", "1000000"},
   };
-  const std::string name = "sysbox-bench-" + std::to_string(::getpid()) + "-" +
-                           std::to_string(Clock::now().time_since_epoch().count());
   const bool is_v2 = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
   fs::CgroupDirectories directories;
   if (is_v2) {
@@ -295,7 +294,8 @@ void run(const std::string& socket, const std::string& pid, const std::string& d
   ::setrlimit(RLIMIT_NOFILE, &files);
   const MemoryReport memory(pid);
   memory.print(0);
-  const fs::CgroupDirectories cgroups = enter_limited_cgroup();
+  const fs::CgroupDirectories cgroups =
+      enter_limited_cgroup(std::filesystem::path(directory).parent_path().filename());
   const fs::RegisterReply measured = register_container(socket, "bench", cgroups);
   std::vector<Server> servers;
   servers.push_back({"kernel", need(sys::open("/proc", O_PATH | O_DIRECTORY))});

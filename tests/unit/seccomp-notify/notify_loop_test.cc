@@ -217,7 +217,7 @@ TEST_F(NotifyLoopWithFakeKernel, GivesSurplusThreadsBack) {
   const auto busy = threads();
   EXPECT_GE(busy, 9);
   script_->release.count_down();
-  EXPECT_TRUE(eventually([&] { return threads() <= busy - 7; }));
+  EXPECT_TRUE(eventually([&] { return threads() <= busy - 6; }));
   kernel_->trap(listener, 1);
   expect_success(1);
 }
