@@ -102,7 +102,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
   Result<UniqueFd> with_pieces(UniqueFd mount, const seccomp::TargetNamespaces& target) override;
   Result<UniqueFd> keep_locked_mounts(UniqueFd tree) override {
     const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
-    return locksmith->without_unlocked(std::move(tree));
+    return locksmith->without_unlocked(std::move(tree), device_.value_or(0));
   }
   void keep_for_a_while(UniqueFd mount) override;
   bool is_kept(int place_fd) override;

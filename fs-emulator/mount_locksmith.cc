@@ -11,6 +11,7 @@
 #include "common/root_dir.h"
 #include "common/short_lived_task.h"
 #include "common/syscalls.h"
+#include "seccomp-notify/visitor.h"
 
 namespace sysbox::fs {
 namespace {
@@ -191,7 +192,7 @@ Result<std::string> MountLocksmith::options_of(UniqueFd tree) const {
 }
 
 // Runs in the workshop. What the kernel refuses to take off is locked.
-Result<void> MountLocksmith::drop_unlocked(const std::string& place) const {
+Result<void> MountLocksmith::drop_unlocked(const std::string& place, dev_t pieces) const {
   const UniqueFd root = TRY(sys::open(place, O_PATH | O_DIRECTORY));
   const UniqueFd descriptors = TRY(sys::openat(proc_.get(), "thread-self/fd", O_PATH));
   const std::string text = TRY(sys::read_file_at(proc_.get(), "thread-self/mountinfo"));
@@ -199,6 +200,9 @@ Result<void> MountLocksmith::drop_unlocked(const std::string& place) const {
   TRY(sys::fchdir(descriptors.get()));
   for (const MountInfo& mount : mounts) {
     if (!is_same_or_below(mount.target, place) || mount.target == place) continue;
+    // Below /proc/sys/net a name that is looked up from another network gets an entry of its own,
+    // which from then on comes before the one that the piece lies on.
+    if (seccomp::device_number(mount) == pieces) continue;
     // Again and again: several may lie on one another.
     for (Result<void> gone; gone.ok();) {
       const Result<UniqueFd> covered =
@@ -212,7 +216,7 @@ Result<void> MountLocksmith::drop_unlocked(const std::string& place) const {
   return {};
 }
 
-Result<UniqueFd> MountLocksmith::without_unlocked(UniqueFd tree) const {
+Result<UniqueFd> MountLocksmith::without_unlocked(UniqueFd tree, dev_t pieces) const {
   // The tree and what it was cloned from may be peers, and lose their mounts together.
   sys::MountAttributes slave;
   slave.propagation = MS_SLAVE;
@@ -221,7 +225,7 @@ Result<UniqueFd> MountLocksmith::without_unlocked(UniqueFd tree) const {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
     const std::string place = kPrivateArea + TRY(own_bench());
     TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
-    Result<void> dropped = drop_unlocked(place);
+    Result<void> dropped = drop_unlocked(place, pieces);
     Result<UniqueFd> rest = dropped.ok() ? sys::open_tree(AT_FDCWD, place, kCloneTree)
                                          : Result<UniqueFd>(dropped.error());
     TRY(sys::umount(place, MNT_DETACH));

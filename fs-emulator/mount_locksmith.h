@@ -52,8 +52,9 @@ class MountLocksmith {
   Result<std::string> options_of(UniqueFd tree) const;
 
   // A detached copy of the detached `tree`, which is used up, without the mounts in it that are not
-  // locked. It follows what is mounted on the original, but not the other way round.
-  Result<UniqueFd> without_unlocked(UniqueFd tree) const;
+  // locked; those of the device `pieces` are. It follows what is mounted on the original, but not
+  // the other way round.
+  Result<UniqueFd> without_unlocked(UniqueFd tree, dev_t pieces) const;
 
   // Two detached mounts of what the detached `tree` is, so that one can be given away.
   Result<std::pair<UniqueFd, UniqueFd>> two_of(UniqueFd tree) const;
@@ -73,7 +74,7 @@ class MountLocksmith {
   Result<void> clear_benches() const;
   static MountLocksmith*& only_one();
   static std::mutex& only_one_mutex();
-  Result<void> drop_unlocked(const std::string& place) const;
+  Result<void> drop_unlocked(const std::string& place, dev_t pieces) const;
   // Runs `steps`, which enter the namespaces below, and takes the thread home.
   template <typename Steps>
   auto away_from_home(Steps steps) const -> decltype(steps());

@@ -206,6 +206,10 @@ Visit::~Visit() {
   if (!sys::setns(visitor_->host_->mount_namespace.get(), CLONE_NEWNS).ok()) {
     visitor_->at_home_ = false;
   }
+  if (has_left_network_ &&
+      !sys::setns(visitor_->host_->network_namespace.get(), CLONE_NEWNET).ok()) {
+    visitor_->at_home_ = false;
+  }
 }
 
 Visitor::Credentials Visit::caller_credentials(std::uint64_t effective_capabilities) const {
@@ -274,13 +278,10 @@ Result<UniqueFd> Visit::resolve_beneath(int dirfd, const std::string& path) cons
   return open_as_caller({dirfd, path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS});
 }
 
-Result<UniqueFd> Visit::resolve_in_network(int net_namespace_fd, const std::string& path) const {
+Result<void> Visit::enter_network(int net_namespace_fd) {
   TRY(sys::setns(net_namespace_fd, CLONE_NEWNET));
-  Result<UniqueFd> place = resolve(path, Follow::kLastSymlink);
-  if (!sys::setns(visitor_->host_->network_namespace.get(), CLONE_NEWNET).ok()) {
-    visitor_->at_home_ = false;
-  }
-  return place;
+  has_left_network_ = true;
+  return {};
 }
 
 Result<void> Visit::make_node(int directory_fd, const std::string& name, const Node& node) const {

@@ -81,7 +81,8 @@ class Visit {
         caller_(other.caller_),
         root_(std::move(other.root_)),
         working_directory_(std::move(other.working_directory_)),
-        root_is_closed_to_us_(other.root_is_closed_to_us_) {
+        root_is_closed_to_us_(other.root_is_closed_to_us_),
+        has_left_network_(other.has_left_network_) {
     other.visitor_ = nullptr;
   }
   Visit(const Visit&) = delete;
@@ -99,9 +100,9 @@ class Visit {
   // The same below an open directory, following no symbolic link.
   Result<UniqueFd> resolve_beneath(int dirfd, const std::string& path) const;
 
-  // resolve() in a network namespace: below /proc/sys/net each has files of its own, on which lie
-  // mounts of their own.
-  Result<UniqueFd> resolve_in_network(int net_namespace_fd, const std::string& path) const;
+  // For what is resolved from then on: below /proc/sys/net each network namespace has files of its
+  // own, on which lie mounts of their own.
+  Result<void> enter_network(int net_namespace_fd);
 
   struct Node {
     mode_t mode = 0;  // with its type; the umask is 0
@@ -156,6 +157,7 @@ class Visit {
   UniqueFd root_;
   UniqueFd working_directory_;
   bool root_is_closed_to_us_ = false;
+  bool has_left_network_ = false;
 };
 
 }  // namespace sysbox::seccomp

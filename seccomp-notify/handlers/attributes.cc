@@ -65,16 +65,17 @@ Result<void> set_read_only(const Visit& visit, const ContainerActions& actions, 
 // Below /proc/sys/net each network namespace has files of its own, so our pieces there can be
 // reached only in the container's first one. Who has left it still sees them in mountinfo, and
 // bubblewrap 0.8 fails if it can't give new flags to all that it sees there.
-Result<Verdict> remount_among_network_settings(const Assistance& with, const Visit& visit,
-                                               Caller& caller, const std::string& path,
-                                               std::uint64_t flags) {
+Result<Verdict> remount_among_network_settings(const Assistance& with, Visit& visit, Caller& caller,
+                                               const std::string& path, std::uint64_t flags) {
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd callers_network = TRY(caller.open_namespace("net"));
-  const UniqueFd nearest = TRY(visit.resolve_in_network(callers_network.get(), path));
+  TRY(visit.enter_network(callers_network.get()));
+  const UniqueFd nearest = TRY(visit.resolve(path, Follow::kLastSymlink));
   if (TRY(describe_place(nearest.get())).is_mount_root) return Verdict(LetKernelRunIt{});
   const UniqueFd first_network = TRY(with.actions.network_namespace());
-  const UniqueFd target = TRY(visit.resolve_in_network(first_network.get(), path));
+  TRY(visit.enter_network(first_network.get()));
+  const UniqueFd target = TRY(visit.resolve(path, Follow::kLastSymlink));
   const Place found = TRY(describe_place(target.get()));
   if (!found.is_mount_root || !with.actions.is_piece_device(found.device)) {
     return Verdict(LetKernelRunIt{});
@@ -113,7 +114,7 @@ Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
   const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));
   Caller caller = TRY(tracee.open_caller());
 
-  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  Visit visit = TRY(Visit::begin(with.visitor, caller));
   if ((flags & MS_BIND) != 0 && target_path.find(kNetworkSettings) != std::string::npos) {
     return remount_among_network_settings(with, visit, caller, target_path, flags);
   }

@@ -27,13 +27,15 @@ Result<Verdict> handle_bind(const Assistance& with) {
   Caller caller = TRY(tracee.open_caller());
   UniqueFd tree;
   {
-    const Visit visit = TRY(Visit::begin(with.visitor, caller));
+    Visit visit = TRY(Visit::begin(with.visitor, caller));
     if (const Result<UniqueFd> place = visit.glance_at(source_path, Follow::kLastSymlink);
         place.ok() && !TRY(describe_place(place.value().get())).may_be_directory) {
       return Verdict(LetKernelRunIt{});
     }
     TRY(caller.learn_credentials());
     if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+    const UniqueFd network = TRY(caller.open_namespace("net"));
+    TRY(visit.enter_network(network.get()));
     const UniqueFd source = TRY(visit.resolve(source_path, Follow::kLastSymlink));
     tree = TRY(clone_with_locked(source.get()));
   }

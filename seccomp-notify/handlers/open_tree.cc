@@ -51,7 +51,9 @@ Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_att
   EmulatedKind kind = EmulatedKind::kNone;
   UniqueFd tree;
   {
-    const Visit visit = TRY(Visit::begin(with.visitor, caller));
+    Visit visit = TRY(Visit::begin(with.visitor, caller));
+    const UniqueFd network = TRY(caller.open_namespace("net"));
+    TRY(visit.enter_network(network.get()));
     const UniqueFd source = TRY(find_place(visit, caller, place));
     kind = TRY(visit.emulated_kind_of(source.get()));
     tree = TRY(clone_with_locked(source.get()));

@@ -127,9 +127,11 @@ needs_conntrack() { [[ -e $conntrack_max ]] || skip "this kernel has no nf_connt
 @test "the connection tracker's settings: in each procfs of the container's network, kept out of nested ones" {
   needs_conntrack
   run inside c sh -ec "mount -t proc proc /p; echo 4321 >/p/${conntrack_max#/proc/}; cat $conntrack_max
-    unshare --pid --fork --mount-proc cat $conntrack_max; umount /p"
+    unshare --pid --fork --mount-proc cat $conntrack_max; umount /p
+    mount --bind ${conntrack_max%/*} /p; cat /p/${conntrack_max##*/}; umount /p
+    busybox mount --bind ${conntrack_max%/*} /p; cat /p/${conntrack_max##*/}; umount /p"
   assert_ok
-  assert_equal "$output" "$(printf '4321\n4321')"
+  assert_equal "$output" "$(printf '4321\n4321\n4321\n4321')"
   run inside c unshare --net --pid --fork --mount-proc sh -c "cat $conntrack_max; echo 1 >$conntrack_max"
   assert_equal "${lines[0]}" "$(cat $conntrack_max)"
   assert_contains "$output" "Permission denied"

@@ -96,14 +96,61 @@ void call_without_leader() {
 }
 
 #if defined(__x86_64__)
-long i386_call(long number, long first, long second = 0, long third = 0) {
+long i386_call(long number, long first, long second = 0, long third = 0, long fourth = 0,
+               long fifth = 0) {
   long rc = number;
   __asm__ volatile("int $0x80"
                    : "+a"(rc)
-                   : "b"(first), "c"(second), "d"(third)
+                   : "b"(first), "c"(second), "d"(third), "S"(fourth), "D"(fifth)
                    : "memory", "r8", "r9", "r10", "r11");
   return rc;
 }
+// Both interfaces of mounts, at "p" and "q".
+void mount_by_32_bits(char* low) {
+  auto at = [low, used = std::size_t{0}](const char* text) mutable {
+    char* const place = low + used;
+    used += std::strlen(text) + 1;
+    return reinterpret_cast<long>(std::strcpy(place, text));
+  };
+  const auto is_emulated = [](const char* file) {
+    struct stat node {};
+    struct stat proc {};
+    return ::stat(file, &node) == 0 && ::stat("/proc/uptime", &proc) == 0 &&
+           node.st_dev == proc.st_dev;
+  };
+  const long proc = at("proc");
+  const long p = at("p");
+  const long q = at("q");
+  const long here = at("");
+  ::mkdir("p", 0755);
+  ::mkdir("q", 0755);
+  check(i386_call(21 /* mount */, proc, p, proc, 0, 0) == 0, "mount");
+  check(is_emulated("p/uptime"), "its pieces");
+  check(i386_call(52 /* umount2 */, at("p/uptime"), 0) == -EINVAL, "umount2 of a piece");
+  check(i386_call(21, p, q, proc, MS_BIND, 0) == 0, "bind");
+  check(i386_call(52, q, 0) == 0, "umount2");
+  const long clone = i386_call(428 /* open_tree */, AT_FDCWD, p, 1 /* OPEN_TREE_CLONE */);
+  check(clone >= 0, "open_tree");
+  check(i386_call(429 /* move_mount */, clone, here, AT_FDCWD, q, 4) == 0, "move_mount");
+  check(is_emulated("q/uptime"), "the clone's pieces");
+  check(i386_call(22 /* umount */, q) == 0, "umount");
+  const std::array<std::uint64_t, 4> read_only{1 /* MOUNT_ATTR_RDONLY */};
+  std::memcpy(low + 2048, read_only.data(), sizeof read_only);
+  const long attributes = reinterpret_cast<long>(low + 2048);
+  check(i386_call(442 /* mount_setattr */, AT_FDCWD, p, 0, attributes, sizeof read_only) == 0,
+        "mount_setattr");
+  check(::open("p/sys/kernel/panic", O_WRONLY) < 0 && errno == EROFS, "a read-only piece");
+  check(i386_call(52, p, 0) == 0, "umount2");
+  const long context = i386_call(430 /* fsopen */, proc, 0);
+  check(context >= 0, "fsopen");
+  check(i386_call(431 /* fsconfig */, context, 6 /* create */) == 0, "fsconfig");
+  const long mount = i386_call(432 /* fsmount */, context, 0, 0);
+  check(mount >= 0, "fsmount");
+  check(i386_call(429, mount, here, AT_FDCWD, q, 4) == 0, "move_mount");
+  check(is_emulated("q/uptime"), "the pieces");
+  check(i386_call(52, q, 0) == 0, "umount2");
+}
+
 void call_by_32_bits() {
   // Addresses that 32 bits can hold.
   char* const low = static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
@@ -129,6 +176,7 @@ void call_by_32_bits() {
   check(::sysinfo(&numbers) == 0, "sysinfo of 64 bits");
   check(std::uint64_t{totalram} * unit / 4096 == numbers.totalram / 4096, "its numbers");
   check(static_cast<unsigned char>(low[64]) == 0xff, "what lies behind the structure");
+  mount_by_32_bits(low);
 }
 #else
 void call_by_32_bits() { std::printf("no 32-bit system calls here\n"); }
