@@ -80,6 +80,58 @@ service() { # PROPERTY... -- SHELL_COMMAND
   assert_equal "$(tr -s ' ' <<<"$output")" "MemTotal: 51200 kB"
 }
 
+@test "a service has its credentials, its directories and mounts of its own, as a user of its own" {
+  run service DynamicUser=yes StateDirectory=kept LoadCredential=file:/etc/passwd SetCredential=word:secret \
+    TemporaryFileSystem=/srv BindReadOnlyPaths=/etc/hosts:/srv/hosts InaccessiblePaths=/opt PrivateUsers=yes -- \
+    'exec 2>&1; cat $CREDENTIALS_DIRECTORY/word; echo; head -c 4 $CREDENTIALS_DIRECTORY/file; echo
+    touch $STATE_DIRECTORY/file && ls $STATE_DIRECTORY /srv; cat /opt/* 2>/dev/null || ls -A /opt'
+  assert_matches "$output" "^secret.root./srv:.hosts../var/lib/kept:.file"
+  assert_contains "$output" 'Permission denied'
+  run in_machine 'ls /var/lib/private/kept'
+  assert_equal "$output" file
+}
+
+@test "machinectl knows a container of nspawn's, enters it and ends it" {
+  in_machine 'mkdir -p /srv/small/usr; systemd-run --quiet --unit=small systemd-nspawn --quiet --machine=small --directory=/srv/small \
+    --private-network sleep 1000'
+  is_listed() { in_machine 'machinectl list --no-legend' | grep -q '^small *container'; }
+  is_not_listed() { ! is_listed; }
+  wait_for 30 is_listed
+  run in_machine 'nsenter --all --target "$(machinectl show small --property Leader --value)" /bin/sh -c \
+    "grep -c ^MemTotal /proc/meminfo; ls /sys/class/net"'
+  assert_equal "${lines[*]}" "1 lo"
+  in_machine 'machinectl terminate small'
+  wait_for 30 is_not_listed
+}
+
+@test "portable services and extensions of the system are attached and detached" {
+  run in_machine 'cp -a /srv/small /srv/portable; cd /srv/portable; mkdir -p usr/lib/systemd/system tmp var/tmp run
+    printf "ID=portable\nVERSION_ID=1\n" >etc/os-release; touch etc/machine-id etc/resolv.conf
+    printf "[Service]\nType=oneshot\nRemainAfterExit=yes\nRuntimeDirectory=portable\n%s\n" \
+      "ExecStart=/bin/sh -c \"ls /bin/busybox >/run/portable/seen\"" >usr/lib/systemd/system/portable.service
+    portablectl --quiet --runtime attach /srv/portable && systemctl start portable && cat /run/portable/seen
+    systemctl stop portable; portablectl --quiet --runtime detach /srv/portable'
+  assert_ok
+  assert_equal "${lines[-1]}" /bin/busybox
+  run in_machine '. /etc/os-release; cd /run; mkdir -p extensions/more/usr/{bin,lib/extension-release.d}; cd extensions/more/usr
+    printf "%s\n" "ID=$ID" "VERSION_ID=$VERSION_ID" >lib/extension-release.d/extension-release.more
+    printf "%s\n" "#!/bin/sh" "echo extended" >bin/extended; chmod +x bin/extended
+    systemd-sysext merge 2>/dev/null && extended; systemd-sysext unmerge 2>/dev/null; test ! -e /usr/bin/extended'
+  assert_ok
+  assert_equal "$output" extended
+}
+
+@test "a user who lingers has a manager of her own, with services that are confined" {
+  in_machine 'loginctl enable-linger ann'
+  manager_is_up() { in_machine 'systemctl --user --machine ann@ is-system-running'; }
+  wait_for 60 manager_is_up
+  run in_machine 'systemd-run --user --machine ann@ --wait --pipe --quiet --property=PrivateTmp=yes \
+    --property=ProtectSystem=strict --property=PrivateUsers=yes sh -c "id -un; findmnt --noheadings --output OPTIONS / | cut -d , -f 1"'
+  assert_ok
+  assert_equal "${lines[*]}" "ann ro"
+  in_machine 'loginctl disable-linger ann'
+}
+
 @test "a login by ssh is a session, with a user's own systemd; cron runs" {
   in_machine 'echo "* * * * * root touch /run/cron-ran" >/etc/cron.d/test
     mkdir -p /root/.ssh /home/ann/.ssh; ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id
@@ -91,6 +143,8 @@ service() { # PROPERTY... -- SHELL_COMMAND
   assert_equal "${lines[*]}" "ann 1 of-her-own running"
   run in_machine "$ssh -tt tty </dev/null"
   assert_contains "$output" /dev/pts/
+  in_machine 'scp -q -o StrictHostKeyChecking=no -o LogLevel=ERROR -i /root/.ssh/id /etc/hosts ann@127.0.0.1:copied
+    cmp /etc/hosts /home/ann/copied'
   cron_ran() { in_machine 'test -e /run/cron-ran'; }
   wait_for 75 cron_ran
 }

@@ -163,6 +163,11 @@ make_newest_dir() {
 # A root file system with the kernel's stress test.
 make_stress_dir() { "$images_source/packaging/make-rootfs" "$1" stress-ng; }
 make_engine_dir() { fetch_packages "$1" "${engine_packages[@]}"; }
+# What a node's network plug-ins use beside what the workshop has.
+make_node_tools_dir() {
+  fetch_packages "$1" ipset libipset13 nftables libnftables1 libjansson4 libedit2 libbsd0 libmd0 \
+    libgmp10 libxtables12 libmnl0 libnftnl11 iputils-ping
+}
 make_podman_dir() { fetch_packages "$1" "${podman_packages[@]}"; }
 
 # What debootstrap asks a mirror for, as a mirror has it.
@@ -228,5 +233,6 @@ newest_dir() { cached newest make_newest_dir; }
 stress_dir() { cached stress make_stress_dir; }
 engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
+node_tools_dir() { cached node-tools make_node_tools_dir; }
 podman_dir() { cached podman make_podman_dir; }
 mount_tools_dir() { cached mount-tools make_mount_tools_dir; }

@@ -6,6 +6,10 @@
 
 : "${KUBERNETES_BIN:=}"
 
+# On a host whose disk is nearly full kubelet would remove the images and then the pods.
+kubelet_keeps_pods='evictionHard: {nodefs.available: "1%", imagefs.available: "1%"}
+imageGCHighThresholdPercent: 100'
+
 kubernetes_programs() { # DIR: has them afterwards
   local archive
   mkdir -p "$1"
@@ -39,6 +43,7 @@ kind: KubeletConfiguration
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 failSwapOn: false
+$kubelet_keeps_pods
 C
   cat >"$1/control-plane" <<'S'
 #!/bin/bash -e
@@ -59,10 +64,9 @@ start kube-controller-manager /opt/kubernetes/kube-controller-manager \
 start kube-scheduler /opt/kubernetes/kube-scheduler --kubeconfig=/opt/kubernetes/kubeconfig \
   --leader-elect=false
 S
-  cat >"$1/worker" <<'S'
+  cat >"$1/pods" <<'S'
 #!/bin/bash -e
-# worker POD_NETWORK
-start() { systemd-run --quiet --unit="$1" --property=Restart=on-failure "${@:2}"; }
+# pods POD_NETWORK: the container engine is ready for pods of this network
 mkdir -p /etc/cni/net.d
 cat >/etc/cni/net.d/10-bridge.conflist <<C
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [
@@ -79,13 +83,19 @@ for image in pause busybox; do ctr --namespace k8s.io images import /opt/kuberne
 pause=$(ctr --namespace k8s.io images list --quiet | grep -m 1 pause:)
 wanted=$(containerd config dump | sed -n 's/.*sandbox_image = "\(.*\)"/\1/p')
 [[ $pause = "$wanted" ]] || ctr --namespace k8s.io images tag --force "$pause" "$wanted"
+S
+  cat >"$1/worker" <<'S'
+#!/bin/bash -e
+# worker POD_NETWORK
+start() { systemd-run --quiet --unit="$1" --property=Restart=on-failure "${@:2}"; }
+"${0%/*}/pods" "$1"
 start kubelet --property=KillMode=process --setenv=PATH="$PATH" /opt/kubernetes/kubelet \
   --config=/opt/kubernetes/kubelet.yaml --kubeconfig=/opt/kubernetes/kubeconfig \
   --container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock
 start kube-proxy /opt/kubernetes/kube-proxy --kubeconfig=/opt/kubernetes/kubeconfig \
   --proxy-mode=iptables --cluster-cidr=10.244.0.0/16 --hostname-override="$(hostname)"
 S
-  chmod +x "$1/control-plane" "$1/worker"
+  chmod +x "$1/control-plane" "$1/pods" "$1/worker"
 }
 
 # A machine of its own that has the programs, and nothing of Docker running.
