@@ -288,7 +288,8 @@ Result<UniqueFd> Tracee::copy_descriptor(int fd) const {
     const pid_t leader = TRY(parse_process_status(text)).thread_group;
     pidfd = sys::pidfd_open(leader);
     // It has the same descriptors but in programs that take pains (unshare(CLONE_FILES)).
-    if (::syscall(SYS_kcmp, leader, call_.tid_on_host, KCMP_FILES, 0, 0) != 0) {
+    if (leader != call_.tid_on_host &&
+        ::syscall(SYS_kcmp, leader, call_.tid_on_host, KCMP_FILES, 0, 0) != 0) {
       return errno_error(EBADF, "descriptors of a thread of its own");
     }
   }

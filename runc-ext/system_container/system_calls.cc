@@ -34,7 +34,8 @@ constexpr std::array kCalls = {
         "null, zero, full, random, urandom, kmsg (a null device), tty, ptmx, net/tun, fuse "
         "and console (which the device cgroup does not let be opened) are made where a "
         "node can be opened: on the container's root, volumes and /dev, not on what it has "
-        "mounted itself; whiteouts and FIFOs are the kernel's; other devices EPERM"},
+        "mounted itself; whiteouts and FIFOs are the kernel's; other devices EPERM, loop "
+        "devices too: they are the whole host's, and only FUSE mounts images inside"},
     // Namespaces, inner containers, debuggers.
     DecidedCalls{"clone clone3 setns unshare", kNative, kAllowed, "work"},
     DecidedCalls{"kcmp pidfd_getfd pidfd_open pidfd_send_signal process_madvise process_mrelease "
