@@ -14,11 +14,13 @@ namespace sysbox::seccomp {
 namespace {
 
 // A quick look, before we learn who the caller is, that spares most calls the rest.
-Result<bool> may_have_mounts(const Visit& visit, const std::string& path, Follow follow) {
+Result<bool> may_need_help(const Assistance& with, const Visit& visit, const std::string& path,
+                           Follow follow) {
   const Result<UniqueFd> glance = visit.glance_at(path, follow);
   if (!glance.ok()) return true;  // not for certain
   const Place place = TRY(describe_place(glance.value().get()));
   if (!place.may_be_directory || !place.is_mount_root) return false;
+  if (with.actions.is_kept(glance.value().get())) return true;
   return visit.has_mounts_on(glance.value().get());
 }
 
@@ -52,17 +54,19 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   if (tracee.evidence() != 0) TRY(caller.learn_credentials());
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
-  if (!TRY(may_have_mounts(visit, target_path, follow))) return Verdict(LetKernelRunIt{});
+  if (!TRY(may_need_help(with, visit, target_path, follow))) return Verdict(LetKernelRunIt{});
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd target = TRY(visit.resolve(target_path, follow));
   const Place place = TRY(describe_place(target.get()));
   if (!place.may_be_directory || !place.is_mount_root) return Verdict(LetKernelRunIt{});
   if (TRY(is_root_of(visit, target.get()))) return Verdict(LetKernelRunIt{});
-  // With a mount of the container's own below it, the kernel says EBUSY; so be it.
-  if (!TRY(carries_only_locked(visit, target.get(), with.actions))) {
-    return Verdict(LetKernelRunIt{});
-  }
+  // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep
+  // for a descriptor is not as busy as the kernel believes.
+  const bool is_bare = !TRY(visit.has_mounts_on(target.get()));
+  const bool is_ours_to_end = is_bare ? with.actions.is_kept(target.get())
+                                      : TRY(carries_only_locked(visit, target.get(), with.actions));
+  if (!is_ours_to_end) return Verdict(LetKernelRunIt{});
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   // EINVAL if the mount itself is locked, as the container's first procfs is.
   const Result<void> unmounted = unmount_once(tracee, visit, target.get(), MNT_DETACH);
