@@ -59,7 +59,7 @@ void close_all_but(const std::vector<int>& kept) {
 bool take_ids(const Steps& steps) {
   const ProcessStatus& status = steps.caller->status;
   // Else the change of ids would take away the capabilities that entering a namespace needs.
-  return ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0 &&
+  return ::syscall(SYS_prctl, PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0 &&
          ::syscall(SYS_setgroups, steps.groups.size(), steps.groups.data()) == 0 &&
          // A FUSE without allow_other wants to see its owner in all three.
          ::syscall(SYS_setresgid, status.gid, status.effective_gid, status.effective_gid) == 0 &&
@@ -86,7 +86,8 @@ bool take_root_and_capabilities(const Steps& steps) {
 
 // Changes of credentials have cleared an earlier wish of that kind.
 bool end_with_us(pid_t our_pid) {
-  return ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && ::syscall(SYS_getppid) == our_pid;
+  return ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 &&
+         ::syscall(SYS_getppid) == our_pid;
 }
 
 int open_as_caller(const Steps& steps, int& code) {
