@@ -1,9 +1,10 @@
-# Container engines inside a system container, as their distribution ships them: for root and for
-# ordinary users, down to an engine inside an engine's container.
+# Container engines inside a system container, as their distributions ship them, down to an engine
+# inside an engine's container. Those of ordinary users are in nested_users.bats.
 # shellcheck shell=bash
 
 load ../lib/suite
 load ../lib/engine
+load ../lib/nested
 
 setup_file() {
   export BATS_TEST_TIMEOUT=$((300 * SLOWER))
@@ -11,8 +12,8 @@ setup_file() {
   daemons_start
   engine_start
   import_images workshop
-  # No init: the newest systemd and the oldest cgroups do not go together.
   docker import - engines <"$(engines_tar)" >/dev/null
+  docker import - stable <"$(stable_tar)" >/dev/null
 }
 teardown_file() {
   engine_stop
@@ -23,100 +24,33 @@ in_machine() { timeout $((150 * SLOWER)) docker exec machine bash -c "$1"; }
 # As a user who has logged in.
 as_ann() { in_machine "su - ann -c 'export XDG_RUNTIME_DIR=/run/user/1000; $1'"; }
 
-give() { docker exec --interactive "$1" sh -c "cat >$2"; } # CONTAINER FILE
 need_workshop() {
   need_machine machine
   in_machine 'test -e /compose' && return
-  give machine /busybox.tar <"$(busybox_tar)"
   give machine /busybox.oci <"$(busybox_oci)"
   # Of the container's 65536 ids: what useradd would choose lies beyond them.
-  in_machine 'chmod 644 /busybox.*; useradd --create-home --shell /bin/bash ann
+  in_machine 'useradd --create-home --shell /bin/bash ann
     useradd --system dockremap; printf "%s:2000:60000\n" ann dockremap | tee /etc/subuid >/etc/subgid
     loginctl enable-linger ann; loginctl enable-linger root'
   put_recipes machine
 }
-put_recipes() { # NAME: what is built, and what is composed
-  docker exec --interactive "$1" sh -ec 'mkdir -p /build /compose && cat >/build/Dockerfile' <<'D'
-FROM busybox AS first
-RUN echo built >/out && chown 12:34 /out
-FROM busybox
-COPY --from=first --chown=7:8 /out /copied
-COPY --chown=1000:1001 file /file
-VOLUME /volume
-RUN mkdir /made && chmod 1777 /made
-D
-  docker exec "$1" sh -c 'echo file >/build/file'
-  docker exec --interactive "$1" sh -c 'cat >/compose/docker-compose.yml' <<'C'
-version: "3"
-services:
-  web:
-    image: busybox
-    command: sh -c "mkdir /www; echo composed >/www/index.html; exec httpd -f -h /www -p 80"
-    volumes: ["data:/data"]
-  client:
-    image: busybox
-    depends_on: [web]
-    command: sh -c "until wget -q -O /tmp/got http://web/; do sleep 0.2; done; cat /tmp/got"
-volumes: {data: {}}
-C
-}
-# A program for sh: a web server that says a word, and one that asks for it.
-web() { echo "sh -c 'mkdir /www; echo $1 >/www/index.html; exec httpd -f -h /www -p 80'"; }
-get() { echo "for i in \$(seq 50); do wget -q -O /tmp/got http://$1/ && break; sleep 0.2; done; cat /tmp/got"; }
-
-# What every Docker has to do; the arguments say where it runs.
-check_docker() { # CONTAINER
-  local in=(timeout $((120 * SLOWER)) docker exec "$1" sh -c)
-  run "${in[@]}" 'docker run --rm --memory 64m --cpus 0.5 --pids-limit 50 busybox sh -c "
-    grep MemTotal /proc/meminfo; grep -c ^processor /proc/cpuinfo"'
-  assert_ok
-  assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "MemTotal: 65536 kB 1 "
-  run "${in[@]}" 'docker run --rm --privileged busybox sh -c "
-    mkdir /m && mount -t tmpfs none /m && mount -t proc none /m && ls -d /m/self && umount /m"'
-  assert_ok
-  run "${in[@]}" 'docker run --rm --net=host busybox ls -d /sys/class/net/docker0'
-  assert_ok
-  run "${in[@]}" "docker run --detach --publish 8080:80 --name published busybox $(web published) >/dev/null
-    docker run --rm --net=host busybox sh -c '$(get 127.0.0.1:8080)'; docker rm --force published"
-  assert_contains "$output" published
-  run "${in[@]}" "docker network create meeting >/dev/null
-    docker run --detach --net meeting --name named busybox $(web by-name) >/dev/null
-    docker run --rm --net meeting busybox sh -c '$(get named)'
-    docker rm --force named && docker network rm meeting"
-  assert_contains "$output" by-name
-  run "${in[@]}" 'docker run --rm --volume kept:/data busybox sh -c "echo >/data/f; chown 5:6 /data/f"
-    docker run --rm --volume kept:/data:ro busybox sh -c "stat -c %u:%g /data/f; touch /data/g"'
-  assert_contains "$output" 5:6
-  assert_contains "$output" 'Read-only file system'
-  run "${in[@]}" 'docker run --rm --sysctl net.ipv4.ip_unprivileged_port_start=100 busybox \
-    sysctl -n net.ipv4.ip_unprivileged_port_start'
-  assert_equal "$output" 100
-}
-check_build() { # CONTAINER BUILDKIT
-  run docker exec --env DOCKER_BUILDKIT="$2" "$1" docker build --tag "built-$2" /build
-  assert_ok
-  run docker exec "$1" docker run --rm "built-$2" sh -c 'cat /copied; stat -c %u:%g /copied /file; stat -c %a /made'
-  assert_equal "${lines[*]}" "built 7:8 1000:1001 1777"
-}
-check_compose() { # CONTAINER COMPOSE
-  run docker exec --workdir /compose "$1" sh -c "$2 up --detach
-    for i in \$(seq 50); do $2 logs client | grep composed && break; sleep 0.2; done; $2 down --volumes"
-  assert_ok
-  assert_matches "$output" 'client.* composed'
-}
-
-@test "Docker 20.10: limits, privileged, networks, ports, volumes" {
+@test "Docker 20.10: limits, privileged, networks, ports, volumes, a container's life" {
   need_workshop
   need_inner_busybox machine
+  as_root machine
+  tell "Docker $(docker exec machine docker version --format '{{.Server.Version}}')"
+  check_docker_limits
   check_docker machine
+  check_docker_life
 }
 
 @test "Docker 20.10: classic builds, BuildKit, compose" {
   need_workshop
   need_inner_busybox machine
-  check_build machine 0
-  check_build machine 1
-  check_compose machine docker-compose
+  as_root machine
+  check_build 0
+  check_build 1
+  check_compose docker-compose
 }
 
 @test "Docker inside a container of the inner Docker" {
@@ -145,17 +79,6 @@ check_compose() { # CONTAINER COMPOSE
     stat -c %u /var/lib/docker/*/volumes/vol/_data/x; docker volume rm vol'
   in_machine 'rm /etc/docker/daemon.json; systemctl restart docker'
   assert_equal "$(tr -s ' \n' ' ' <<<"$output")" " 0 2000 60000 MemTotal: 40960 kB 0 2000 vol "
-}
-
-@test "rootless Podman" {
-  need_workshop
-  run as_ann 'podman import /busybox.tar localhost/busybox 2>/dev/null >/dev/null
-    podman run --rm localhost/busybox sh -c "id -u; cat /proc/self/uid_map; grep -c MemTotal /proc/meminfo"
-    podman run --detach --name web --publish 8088:80 localhost/busybox sh -c \
-      "mkdir /www; echo rootless >/www/index.html; exec httpd -f -h /www -p 80" >/dev/null
-    curl -s --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8088/; podman rm --force --time 0 web >/dev/null'
-  assert_ok
-  assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "0 0 1000 1 1 2000 60000 1 rootless "
 }
 
 @test "Podman and buildah as root" {
@@ -217,29 +140,85 @@ check_compose() { # CONTAINER COMPOSE
   docker rm --force machine
 }
 
-start_newest() { # DAEMON_CONFIG
-  docker rm --force newest >/dev/null 2>&1 || :
-  drun --detach --name newest engines sh -c \
-    "mkdir -p /etc/docker; echo '$1' >/etc/docker/daemon.json; exec dockerd" >/dev/null
-  wait_for 60 inner_docker_is_up newest || fail "$(docker logs newest 2>&1 | tail)"
-  docker exec --interactive newest docker import - busybox <"$(busybox_tar)" >/dev/null
-  put_recipes newest
+# A container whose only service is the engine.
+start_docker() { # NAME IMAGE [DAEMON_CONFIG]
+  docker rm --force --volumes "$1" >/dev/null 2>&1 || :
+  drun --detach --name "$1" "$2" sh -c \
+    "mkdir -p /etc/docker; echo '${3:-{\}}' >/etc/docker/daemon.json; exec dockerd" >/dev/null
+  wait_for 60 inner_docker_is_up "$1" || fail "$(docker logs "$1" 2>&1 | tail)"
+  docker exec --interactive "$1" docker import - busybox <"$(busybox_tar)" >/dev/null
+  put_recipes "$1"
+  as_root "$1"
+  tell "Docker $(docker exec "$1" docker version --format '{{.Server.Version}}')," \
+    "$(docker exec "$1" runc --version | head -n 1)"
+}
+
+@test "Docker 26: everything" {
+  start_docker stable stable
+  assert_matches "$(docker exec stable docker version --format '{{.Server.Version}}')" '^26\.'
+  check_docker_limits
+  check_docker stable
+  check_docker_life
+  check_build 0
+  check_build 1
+  check_compose "docker compose"
+  docker rm --force --volumes stable
 }
 
 @test "the newest Docker: overlay2, classic builds, buildx, compose" {
-  start_newest '{}'
+  start_docker newest engines '{"runtimes": {"crun": {"path": "/usr/bin/crun"},
+    "runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=none"]}}}'
   assert_equal "$(docker exec newest docker info --format '{{.Driver}}')" overlay2
+  check_docker_limits
   check_docker newest
-  check_build newest 0
-  check_build newest 1
-  check_compose newest "docker compose"
+  check_docker_life
+  check_build 0
+  check_build 1
+  check_compose "docker compose"
+}
+
+# gVisor of this age takes every network namespace of a new kernel for the host's: no network.
+@test "the newest Docker with crun and with gVisor as its runtime" {
+  as_root newest
+  tell "$(docker exec newest sh -c 'crun --version | head -n 1; runsc --version | head -n 1' | tr '\n' ' ')"
+  run inner 'docker run --rm --runtime crun --memory 64m busybox grep MemTotal /proc/meminfo
+    docker run --rm --runtime runsc busybox dmesg | grep -o "Starting gVisor"'
+  assert_equal "$(tr -s ' ' <<<"$output")" "$(printf 'MemTotal: 65536 kB\nStarting gVisor')"
+}
+
+@test "the newest Podman, with crun and with runc" {
+  as_root newest
+  tell "$(docker exec newest podman --version), $(docker exec newest buildah --version)"
+  check_podman
+  check_podman --runtime runc
+  check_podman_networks newest
+  check_podman_pods
+  run inner 'for runtime in crun runc; do podman --runtime $runtime run --rm --memory 64m \
+    localhost/busybox grep MemTotal /proc/meminfo; done'
+  assert_equal "$(tr -s ' ' <<<"${lines[*]: -2}")" "MemTotal: 65536 kB MemTotal: 65536 kB"
+}
+
+@test "containerd 2 with ctr" {
+  docker exec --interactive newest sh -c 'cat >/busybox.oci' <"$(busybox_oci)"
+  as_root newest
+  tell "$(docker exec newest ctr --version)"
+  # dockerd's own containerd.
+  run inner 'export CONTAINERD_ADDRESS=/run/docker/containerd/containerd.sock
+    [ -S $CONTAINERD_ADDRESS ] || export CONTAINERD_ADDRESS=/var/run/docker/containerd/containerd.sock
+    ctr images import /busybox.oci >/dev/null
+    ctr run --rm --memory-limit 33554432 localhost/busybox:latest one grep MemTotal /proc/meminfo
+    ctr run --rm --privileged --net-host localhost/busybox:latest two sh -c "mkdir /m; mount -t proc none /m; ls -d /m/self"'
+  assert_ok
+  assert_equal "$(tr -s ' ' <<<"$output")" "$(printf 'MemTotal: 32768 kB\n/m/self')"
 }
 
 @test "the newest Docker with containerd's image store" {
-  start_newest '{"features": {"containerd-snapshotter": true}}'
+  start_docker newest engines '{"features": {"containerd-snapshotter": true}}'
   assert_equal "$(docker exec newest docker info --format '{{.Driver}}')" overlayfs
+  check_docker_limits
   check_docker newest
-  check_build newest 1
+  check_build 1
+  docker rm --force --volumes newest
 }
 
 @test "nothing is left behind, and no setting of the host has changed" {

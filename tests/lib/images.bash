@@ -19,13 +19,13 @@ podman_packages=(podman conmon netavark aardvark-dns golang-github-containers-co
 # a Kubernetes node's surroundings, tools that look into processes, ways to log in.
 workshop_packages=("${machine_packages[@]}" dbus-user-session docker-compose buildah podman crun fuse3
   fuse-overlayfs slirp4netns uidmap rootlesskit netavark aardvark-dns golang-github-containers-common
-  systemd-container bubblewrap openssh-server openssh-client cron strace gdb etcd-server
+  catatonit systemd-container bubblewrap openssh-server openssh-client cron strace gdb etcd-server
   containernetworking-plugins conntrack socat curl debootstrap mmdebstrap)
 
 # The newest engines, for root and for users, with systemd or without.
 newest_engine_packages=(docker.io docker-cli docker-buildx docker-compose containerd runc iptables
   iproute2 procps podman buildah crun runsc nftables netavark aardvark-dns passt
-  golang-github-containers-common uidmap fuse-overlayfs rootlesskit slirp4netns bubblewrap
+  golang-github-containers-common uidmap fuse-overlayfs rootlesskit slirp4netns catatonit bubblewrap
   ca-certificates curl systemd systemd-sysv systemd-container dbus dbus-user-session libpam-systemd)
 
 images_source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -195,13 +195,37 @@ make_archive_dir() {
 }
 
 # A release's engine with all that its programs need, unpacked and not set up.
-make_engine_root() { # DIR RELEASE
+make_engine_root() { # DIR RELEASE [PACKAGE...]
   # An archive that is kept for reproducible tests is older than its own signature allows.
   mmdebstrap --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
     --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --include="$(IFS=, && echo "${engine_root_packages[*]}")" "$2" "$1" || return 1
+    --include="$(IFS=, && echo "${engine_root_packages[*]}" "${@:3}" | tr ' ' ,)" "$2" "$1" || return 1
   ln -s iptables-nft "$1/usr/sbin/iptables" # as the package's set-up would choose
   ln -s ip6tables-nft "$1/usr/sbin/ip6tables"
+}
+
+# An image of the stable release's engine: what is unpacked will do.
+make_stable_tar() {
+  local x
+  x=$(mktemp -d)
+  rmdir "$x"
+  make_engine_root "$x" trixie docker-buildx docker-compose bsdutils grep sed ca-certificates || return 1
+  mkdir -p "$x"/{root,run,tmp,var/run}
+  tar -C "$x" --numeric-owner -cf "$1" . && rm -rf "$x"
+}
+
+# What runs programs of another processor, as its package has it, and one of those: /busybox-arm64.
+make_foreign_dir() {
+  local x
+  x=$(mktemp -d)
+  fetch_packages "$x" qemu-user-static || return 1
+  mmdebstrap --variant=extract --architectures=arm64 --aptopt='Acquire::Check-Valid-Until "false"' \
+    --aptopt='Acquire::Languages "none"' --include=busybox-static bookworm "$x/arm64" || return 1
+  mkdir "$1"
+  (cd "$x" && cp --parents --archive usr/bin/qemu-aarch64-static usr/lib/binfmt.d/qemu-aarch64.conf \
+    usr/libexec/qemu-binfmt/aarch64-binfmt-P "$1")
+  cp "$x/arm64/bin/busybox" "$1/busybox-arm64"
+  rm -rf "$x"
 }
 
 # The newest programs that mount something.
@@ -235,4 +259,6 @@ engine_dir() { cached engine make_engine_dir; }
 engine_root() { cached "$1-engine" make_engine_root "$1"; } # RELEASE
 node_tools_dir() { cached node-tools make_node_tools_dir; }
 podman_dir() { cached podman make_podman_dir; }
+stable_tar() { cached stable.tar make_stable_tar; }
+foreign_dir() { cached foreign make_foreign_dir; }
 mount_tools_dir() { cached mount-tools make_mount_tools_dir; }

@@ -1,0 +1,150 @@
+# Container engines of an ordinary user inside a system container, with the subordinate ids that
+# the distribution gives her; programs of another processor.
+# shellcheck shell=bash
+
+load ../lib/suite
+load ../lib/engine
+load ../lib/nested
+
+setup_file() {
+  export BATS_TEST_TIMEOUT=$((300 * SLOWER))
+  suite_start users 32
+  daemons_start
+  engine_start
+  import_images workshop
+  docker import - engines <"$(engines_tar)" >/dev/null
+}
+teardown_file() {
+  engine_stop
+  suite_stop
+}
+
+# useradd gives the first user 65536 ids from 100000 on. Her images lie on a volume: an overlay in
+# an overlay is refused by the kernel.
+enough_ids=(--env SYSBOX_IDS=196608 --volume /home)
+need_user_machine() {
+  need_machine machine "${enough_ids[@]}"
+  docker exec machine id ann >/dev/null 2>&1 || {
+    add_user machine
+    put_recipes machine
+  }
+  as_user machine
+}
+need_newest() { # without systemd
+  [[ -z $(docker ps --quiet --filter 'name=^newest$') ]] || { as_user newest && return; }
+  drun --detach --name newest "${enough_ids[@]}" engines sh -c \
+    'mount --make-rshared / && trap "exit 0" TERM; while :; do sleep 1 & wait; done' >/dev/null
+  add_user newest
+  put_recipes newest
+  as_user newest
+}
+use_driver() { # LINE...: of storage.conf
+  run inner "podman system reset --force >/dev/null 2>&1; mkdir -p ~/.config/containers
+    printf '%s\n' '[storage]' '$1' '${2:-}' '${3:-}' >~/.config/containers/storage.conf"
+  assert_ok
+}
+formats_of_host() { unshare --mount sh -c 'mount -t binfmt_misc none /mnt && ls /mnt'; }
+start_rootless_docker() { # COMMAND...: that starts dockerd-rootless.sh
+  run inner "$* && for i in \$(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+  assert_ok
+  run inner 'docker import - busybox </busybox.tar'
+  assert_ok
+  run inner 'docker info --format "{{.ServerVersion}} {{.Driver}} {{.SecurityOptions}}"'
+  tell "rootless Docker $output"
+  assert_contains "$output" rootless
+}
+
+@test "a container has as many ids as it asks for, which are its own alone" {
+  need_user_machine
+  run inner 'cat /proc/self/uid_map /etc/subuid; podman unshare cat /proc/self/uid_map'
+  assert_matches "$(tr -s ' \n' ' ' <<<"$output")" \
+    '^ 0 [0-9]+ 196608 ann:100000:65536 0 1000 1 1 100000 65536 $'
+  drun --rm --env SYSBOX_IDS=131072 busybox cat /proc/self/uid_map /proc/self/gid_map >"$SUITE_DIR/two"
+  assert_equal "$(awk '{ print $1, $3 }' "$SUITE_DIR/two" | tr '\n' ' ')" "0 131072 0 131072 "
+  run drun --rm --env SYSBOX_IDS=65535 busybox true
+  assert_failed "SYSBOX_IDS: '65535' is not a value of it; expected: 65536 … 2147483648"
+  run drun --rm --env SYSBOX_IDS=2147483648 busybox true
+  assert_failed "no 2147483648 host ids in a row are free"
+}
+
+@test "rootless Podman: overlay, fuse-overlayfs, builds, networks, pods, buildah" {
+  need_user_machine
+  run inner 'podman --version; slirp4netns --version; fuse-overlayfs --version'
+  tell "$(grep -E 'version' <<<"$output" | tr '\n' ' ')"
+  use_driver 'driver = "overlay"'
+  check_podman
+  run inner 'podman info --format "{{.Store.GraphDriverName}} {{.Store.GraphOptions}}"'
+  assert_equal "$output" "overlay map[]"
+  check_podman_networks machine
+  check_podman_pods
+  run inner 'c=$(buildah from localhost/busybox); buildah run $c sh -c "id -u; touch /made"
+    buildah commit --quiet $c of-buildah >/dev/null; buildah rm $c >/dev/null; podman run --rm of-buildah ls /made'
+  assert_equal "${lines[*]}" "0 /made"
+}
+
+@test "rootless Podman on fuse-overlayfs" {
+  need_user_machine
+  use_driver 'driver = "overlay"' '[storage.options.overlay]' 'mount_program = "/usr/bin/fuse-overlayfs"'
+  check_podman
+  run inner 'podman run --rm localhost/busybox head -n 1 /proc/mounts; podman system reset --force >/dev/null 2>&1'
+  assert_matches "$output" '^fuse-overlayfs / fuse'
+}
+
+@test "rootless Docker 20.10 as a service of the user's own systemd" {
+  need_user_machine
+  start_rootless_docker 'systemd-run --user --quiet --unit docker --setenv PATH=$PATH dockerd-rootless.sh'
+  check_docker machine
+  check_build 0
+  check_build 1
+  check_compose docker-compose
+  run inner 'docker info --format "{{.Driver}}"; systemctl --user stop docker'
+  assert_equal "$output" overlay2
+}
+
+@test "the newest rootless Docker: overlay2" {
+  need_newest
+  start_rootless_docker 'setsid dockerd-rootless.sh >~/log 2>&1 </dev/null & echo $! >~/pid; true'
+  check_docker newest
+  check_build 1
+  check_compose "docker compose"
+  run inner 'docker info --format "{{.Driver}}"; kill $(cat ~/pid)'
+  assert_equal "$output" overlay2
+}
+
+@test "the newest rootless Podman and buildah" {
+  need_newest
+  run inner 'podman --version; buildah --version; pasta --version | head -n 1'
+  tell "$(tr '\n' ' ' <<<"$output")"
+  check_podman
+  run inner 'podman info --format "{{.Store.GraphDriverName}}"'
+  assert_equal "$output" overlay
+  check_podman_networks newest
+  check_podman_pods
+}
+
+@test "programs of another processor, registered for this container alone" {
+  need_user_machine
+  local before
+  before=$(formats_of_host)
+  run docker exec machine sh -c 'ls /proc/sys/fs/binfmt_misc; exec sleep 0'
+  # Linux 6.7: before, the formats are the whole machine's, and not a container's to change.
+  [[ $output = *register* ]] || skip "this kernel has no binfmt_misc of a user namespace's own"
+  tar -C "$(foreign_dir)" -c . | docker exec --interactive machine tar -C / -x
+  run docker exec machine bash -c '/busybox-arm64 uname -m'
+  assert_failed "cannot execute binary file: Exec format error"
+  docker exec machine systemctl restart systemd-binfmt
+  run inner '/busybox-arm64 uname -m; head -n 1 /proc/sys/fs/binfmt_misc/qemu-aarch64'
+  assert_equal "$output" "$(printf 'aarch64\nenabled')"
+  run inner 'mkdir -p arm64/bin; cp /busybox-arm64 arm64/bin/busybox; tar -C arm64 -cf arm64.tar .
+    podman import --quiet --arch arm64 arm64.tar localhost/arm64 >/dev/null
+    podman run --rm --arch arm64 localhost/arm64 /bin/busybox uname -m'
+  assert_equal "$output" aarch64
+  run drun --rm busybox ls /proc/sys/fs/binfmt_misc
+  assert_equal "$output" "$(printf 'register\nstatus')" "what another container has"
+  assert_equal "$(formats_of_host)" "$before" "what the host has"
+}
+
+@test "nothing is left behind, and no setting of the host has changed" {
+  engine_stop
+  suite_left_nothing
+}
