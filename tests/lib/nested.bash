@@ -57,10 +57,13 @@ web() { echo "/bin/sh -c 'mkdir /www; echo $1 >/www/index.html; exec httpd -f -h
 get() { echo "for i in \$(seq 50); do wget -q -O /tmp/got http://$1/ && break; sleep 0.2; done; cat /tmp/got"; }
 # The same from outside of the outer container, which publishes nothing: its address will do.
 get_from_outside() { # CONTAINER PORT
-  local address
+  local address tries=10 box
+  box=$(busybox_dir)/bin/busybox
   address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1")
-  in_engine_net "$(busybox_dir)/bin/busybox" sh -c "for i in 1 2 3 4 5 6 7 8 9 10; do
-    $(busybox_dir)/bin/busybox wget -q -O - http://$address:$2/ && break; sleep 0.5; done"
+  until in_engine_net timeout 10 "$box" wget -q -O - "http://$address:$2/"; do
+    ((--tries)) || return 1
+    sleep 0.5
+  done
 }
 
 check_docker_limits() {
