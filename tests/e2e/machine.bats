@@ -21,6 +21,7 @@ teardown_file() {
   suite_stop
 }
 
+is_v2() { [[ -e /sys/fs/cgroup/cgroup.controllers ]]; }
 in_machine() { timeout $((200 * SLOWER)) docker exec machine bash -c "$1"; }
 # A service with these properties, to its end.
 service() { # PROPERTY... -- SHELL_COMMAND
@@ -78,6 +79,32 @@ service() { # PROPERTY... -- SHELL_COMMAND
   [[ $output != 199229440 ]] || fail "190 MiB were kept in 50"
   run service MemoryMax=50M MemoryLimit=50M -- 'grep MemTotal /proc/meminfo'
   assert_equal "$(tr -s ' ' <<<"$output")" "MemTotal: 51200 kB"
+}
+
+@test "a service's share of the processors is the kernel's limit, and what the service counts" {
+  run service CPUQuota=20% -- 'grep -c ^processor /proc/cpuinfo
+    cd /sys/fs/cgroup; in_v1=$(sed -n "s/^[0-9]*:[^:]*\<cpu\>[^:]*:/cpu/p" /proc/self/cgroup)
+    if [ -z "$in_v1" ]; then cut -d " " -f 1 ."$(sed -n "s/^0:://p" /proc/self/cgroup)/cpu.max"
+    else cat "$in_v1/cpu.cfs_quota_us"; fi'
+  assert_ok
+  assert_equal "${lines[*]}" "1 20000"
+  run service -- 'grep -c ^processor /proc/cpuinfo'
+  assert_equal "$output" "$(nproc)"
+}
+
+@test "cgroups are delegated to a user's own systemd and to a service that asks for them" {
+  is_v2 || skip "no cgroup v2 on this host, where alone cgroups can be delegated"
+  in_machine 'loginctl enable-linger ann; systemctl start user@1000'
+  run in_machine 'su - ann -c "XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --quiet --wait --pipe \
+    --property MemoryMax=50M --property TasksMax=20 --property CPUQuota=20% sh -c \"
+      cd /sys/fs/cgroup\\\$(cut -d : -f 3 /proc/self/cgroup); cat memory.max pids.max cpu.max
+      grep MemTotal /proc/meminfo\""'
+  assert_ok
+  assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "52428800 20 20000 100000 MemTotal: 51200 kB "
+  run service User=ann Delegate=yes -- 'cd /sys/fs/cgroup$(cut -d : -f 3 /proc/self/cgroup) && mkdir rest limited &&
+    echo $$ >rest/cgroup.procs && echo "+memory +pids" >cgroup.subtree_control && echo 32M >limited/memory.max &&
+    echo $$ >limited/cgroup.procs && grep MemTotal /proc/meminfo; echo x 2>/dev/null >../cgroup.procs || echo refused'
+  assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "MemTotal: 32768 kB refused "
 }
 
 @test "a service has its credentials, its directories and mounts of its own, as a user of its own" {
