@@ -102,8 +102,8 @@ service() { # PROPERTY... -- SHELL_COMMAND
   assert_ok
   assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "52428800 20 20000 100000 MemTotal: 51200 kB "
   run service User=ann Delegate=yes -- 'cd /sys/fs/cgroup$(cut -d : -f 3 /proc/self/cgroup) && mkdir rest limited &&
-    echo $$ >rest/cgroup.procs && echo "+memory +pids" >cgroup.subtree_control && echo 32M >limited/memory.max &&
-    echo $$ >limited/cgroup.procs && grep MemTotal /proc/meminfo; echo x 2>/dev/null >../cgroup.procs || echo refused'
+    echo 0 >rest/cgroup.procs && echo "+memory +pids" >cgroup.subtree_control && echo 32M >limited/memory.max &&
+    echo 0 >limited/cgroup.procs && grep MemTotal /proc/meminfo; echo x 2>/dev/null >../cgroup.procs || echo refused'
   assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "MemTotal: 32768 kB refused "
 }
 
