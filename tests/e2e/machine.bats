@@ -105,6 +105,7 @@ service() { # PROPERTY... -- SHELL_COMMAND
     echo 0 >rest/cgroup.procs && echo "+memory +pids" >cgroup.subtree_control && echo 32M >limited/memory.max &&
     echo 0 >limited/cgroup.procs && grep MemTotal /proc/meminfo; echo x 2>/dev/null >../cgroup.procs || echo refused'
   assert_equal "$(tr -s ' \n' ' ' <<<"$output")" "MemTotal: 32768 kB refused "
+  in_machine 'loginctl disable-linger ann'
 }
 
 @test "a service has its credentials, its directories and mounts of its own, as a user of its own" {
