@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/id_range_json.h"
 #include "common/json_fields.h"
 #include "common/state_file.h"
 #include "common/syscalls.h"

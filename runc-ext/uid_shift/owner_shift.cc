@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/directory_entries.h"
+#include "common/id_range_json.h"
 #include "common/json_fields.h"
 #include "common/root_dir.h"
 #include "common/state_file.h"
@@ -45,19 +46,6 @@ Result<UniqueFd> lock_tree(const std::string& rootfs) {
   return root;
 }
 
-Result<IdRange> parse_range(const nlohmann::json& range, const std::string& path) {
-  IdRange out;
-  JsonFields in(range, path);
-  in.required("first", out.first);
-  in.required("count", out.count);
-  TRY(std::move(in).finish());
-  return out;
-}
-
-nlohmann::json to_json(const IdRange& range) {
-  return {{"first", range.first}, {"count", range.count}};
-}
-
 Result<OwnerShift> parse_record(const std::string& text) {
   const nlohmann::json json = TRY(parse_json(text));
   OwnerShift out;
@@ -66,8 +54,8 @@ Result<OwnerShift> parse_record(const std::string& text) {
   in.required("version", format);
   if (format > kFormat) in.fail("version", "was written by a newer sysbox-runc");
   in.required("container", out.container_id);
-  in.optional_object("uids", out.uids, parse_range);
-  in.optional_object("gids", out.gids, parse_range);
+  in.optional_object("uids", out.uids, parse_id_range);
+  in.optional_object("gids", out.gids, parse_id_range);
   TRY(std::move(in).finish());
   return out;
 }
