@@ -30,7 +30,7 @@ BpfProgram test_arguments(const TrappedSyscall& trapped) {
   return program;
 }
 
-BpfProgram build_program(CpuQuota quota) {
+BpfProgram build_program() {
   BpfProgram program;
   const std::vector<ArchitectureCall> calls = resolve_trapped_syscalls();
   for (std::size_t i = 0; i < calls.size();) {
@@ -38,10 +38,6 @@ BpfProgram build_program(CpuQuota quota) {
     BpfProgram numbers;
     load(numbers, offsetof(struct seccomp_data, nr));
     for (; i < calls.size() && calls[i].architecture == architecture; ++i) {
-      if (calls[i].trapped->trapped_in == TrappedIn::kContainersWithCpuQuota &&
-          quota == CpuQuota::kNone) {
-        continue;
-      }
       if_equal(numbers, calls[i].number, test_arguments(*calls[i].trapped));
     }
     answer(numbers, SECCOMP_RET_ALLOW);
@@ -54,8 +50,8 @@ BpfProgram build_program(CpuQuota quota) {
 
 }  // namespace
 
-Result<UniqueFd> load_notify_filter(CpuQuota quota) {
-  const BpfProgram program = build_program(quota);
+Result<UniqueFd> load_notify_filter() {
+  const BpfProgram program = build_program();
   // A caller whose call is being carried out must not be woken by a signal that it handles (Go
   // programs get one every 10 ms): the call would be restarted and done twice. Linux 5.19.
   constexpr unsigned long kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER;

@@ -7,13 +7,10 @@
 
 namespace sysbox::seccomp {
 
-// Whether the container has less than its cpus' whole time.
-enum class CpuQuota { kNone, kSet };
-
 // Loads the notify filter into the calling process (all later exec'ed programs and children
 // inherit it) and returns its listener, close-on-exec. The caller needs CAP_SYS_ADMIN in its
 // user namespace or no_new_privs. EBUSY: a filter of this chain has a listener already
 // (the kernel allows one: seccomp(2), SECCOMP_FILTER_FLAG_NEW_LISTENER).
-Result<UniqueFd> load_notify_filter(CpuQuota quota = CpuQuota::kNone);
+Result<UniqueFd> load_notify_filter();
 
 }  // namespace sysbox::seccomp

@@ -35,15 +35,12 @@ struct ArgumentRule {
   std::uint64_t value = 0;
 };
 
-enum class TrappedIn { kAll, kContainersWithCpuQuota };
-
 struct TrappedSyscall {
   const char* name;  // on any architecture; left out where it does not exist
   TrappedCall call;
   // The call is trapped if one of the rules holds; always if there is none. The kernel's own
   // answer must be right for every call that the rules leave out.
   std::span<const ArgumentRule> trapped_if;
-  TrappedIn trapped_in = TrappedIn::kAll;
   // Its number where libseccomp does not know the name yet; new calls have the same everywhere.
   int new_number = -1;
 };

@@ -58,13 +58,11 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mknod", TrappedCall::kMknod, kNodeRules<2>},
     TrappedSyscall{"mknodat", TrappedCall::kMknodat, kNodeRules<3>},
     TrappedSyscall{"sysinfo", TrappedCall::kSysinfo, {}},
-    // Called at the start of many programs: only where the kernel's answer is another than ours.
-    TrappedSyscall{"sched_getaffinity",
-                   TrappedCall::kSchedGetaffinity,
-                   {},
-                   TrappedIn::kContainersWithCpuQuota},
+    // Called at the start of many programs. Without a quota too: one may be set later, and
+    // containers inside have their own.
+    TrappedSyscall{"sched_getaffinity", TrappedCall::kSchedGetaffinity, {}},
     TrappedSyscall{"open_tree", TrappedCall::kOpenTree, kCloneRules},
-    TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kCloneRules, TrappedIn::kAll, 467},
+    TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kCloneRules, 467},
     TrappedSyscall{"mount_setattr", TrappedCall::kMountSetattr, kAttributeRules},
     TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
     TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},

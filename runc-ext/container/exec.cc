@@ -44,7 +44,6 @@ class Execution {
     plan_.seccomp = record_.seccomp;
     plan_.open_doors = options_.open_doors;
     plan_.personality = record_.personality;
-    plan_.has_cpu_quota = record_.has_cpu_quota;
     plan_.id = record_.id;
     plan_.init_pidfd = std::move(init_pidfd);
     plan_.preserve_fds = options_.preserve_fds;

@@ -137,7 +137,6 @@ std::string record_text(const ContainerRecord& record) {
   };
   if (record.seccomp) document["seccomp"] = to_json(*record.seccomp);
   if (record.personality) document["personality"] = *record.personality;
-  if (record.has_cpu_quota) document["hasCpuQuota"] = true;
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -168,7 +167,6 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   }
   in.optional_object("seccomp", record.seccomp, parse_seccomp);
   in.optional("personality", record.personality);
-  in.optional("hasCpuQuota", record.has_cpu_quota);
   in.optional_object("hooks", hooks, parse_hooks);
   TRY(std::move(in).finish());
   record.poststart = std::move(hooks.poststart);

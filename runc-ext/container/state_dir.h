@@ -40,7 +40,6 @@ struct ContainerRecord {
   OciProcess process;
   std::optional<OciSeccomp> seccomp;
   std::optional<unsigned long> personality;
-  bool has_cpu_quota = false;
   std::vector<OciHook> poststart;
   std::vector<OciHook> poststop;
 };

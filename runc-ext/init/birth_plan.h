@@ -18,11 +18,6 @@
 
 namespace sysbox::runc {
 
-// Of its own, when it is created: a quota below the cpus of its cpuset or not.
-inline bool has_cpu_quota(const OciSpec& spec) {
-  return spec.linux_part.resources.cpu.quota.value_or(-1) > 0;
-}
-
 struct BirthPlan {
   OciSpec spec;             // converted, with id maps
   JoinedNamespaces joined;  // what the spec names by path

@@ -177,8 +177,7 @@ Result<void> become_the_program(const BirthPlan& plan, Channel& parent, UniqueFd
                            plan.open_doors,
                            plan.spec.linux_part.personality,
                            plan.host_proc,
-                           plan.preserve_fds,
-                           has_cpu_quota(plan.spec)};
+                           plan.preserve_fds};
   TRY(close_other_descriptors(plan.preserve_fds,
                               {parent.fd(), plan.exec_fifo.get(),
                                plan.host_proc ? plan.host_proc->get() : -1, log::output_fd()}));

@@ -39,8 +39,8 @@ Result<void> become_the_program(const JoinPlan& plan, Channel& parent) {
   TRY(enter_working_directory(plan.process.cwd));
   const std::string program = TRY(find_program(plan.process));
   const std::vector<std::string> environment = program_environment(plan.process);
-  const ProgramSetup setup{plan.process,     environment,    plan.seccomp,      plan.open_doors,
-                           plan.personality, plan.host_proc, plan.preserve_fds, plan.has_cpu_quota};
+  const ProgramSetup setup{plan.process,     environment,    plan.seccomp,     plan.open_doors,
+                           plan.personality, plan.host_proc, plan.preserve_fds};
   TRY(take_identity(setup, parent));
   TRY(parent.send(Step::kReady));
   TRY(parent.expect(Step::kGo, "sysbox-runc"));

@@ -23,7 +23,6 @@ struct JoinPlan {
   CgroupEntrance cgroup_entrance;
   std::optional<UniqueFd> host_proc;  // for security_label.h
   int preserve_fds = 0;
-  bool has_cpu_quota = false;
 };
 
 struct Joining {

@@ -110,8 +110,7 @@ Result<void> send_listener(Channel& parent, UniqueFd listener) {
 
 Result<void> load_filters(const ProgramSetup& setup, Channel& parent) {
   if (!setup.seccomp || !asks_for_listener(*setup.seccomp)) {
-    UniqueFd listener = TRY(seccomp::load_notify_filter(
-        setup.has_cpu_quota ? seccomp::CpuQuota::kSet : seccomp::CpuQuota::kNone));
+    UniqueFd listener = TRY(seccomp::load_notify_filter());
     TRY(send_listener(parent, std::move(listener)));
   }
   TRY(load_door_filter(setup.open_doors));

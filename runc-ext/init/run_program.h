@@ -23,7 +23,6 @@ struct ProgramSetup {
   const std::optional<unsigned long>& personality;
   const std::optional<UniqueFd>& host_proc;  // for security_label.h
   int preserve_fds = 0;
-  bool has_cpu_quota = false;
 };
 
 // The process's variables, each once (the last one counts), and HOME: of the container's

@@ -61,9 +61,8 @@ constexpr std::array kCalls = {
     DecidedCalls{"open_by_handle_at", kNative, kAsItSays, "EPERM"},
     DecidedCalls{
         "sched_getaffinity", kEmulated, kAllowed,
-        "of the caller itself and of its process's first thread, in a container that is created "
-        "with a cpu quota: as many cpus as /proc/cpuinfo shows; of others, and to set it, "
-        "the kernel's"},
+        "of the caller itself and of its process's first thread: as many cpus as /proc/cpuinfo "
+        "shows, by the quota of the moment; of others, and to set it, the kernel's"},
     DecidedCalls{"sysinfo", kEmulated, kAllowed,
                  "the numbers of /proc/meminfo, /proc/loadavg and /proc/uptime"},
     DecidedCalls{

@@ -23,7 +23,7 @@ teardown() {
   assert_contains "$output" "up 0 min"
 }
 
-@test "nproc: as many cpus as the quota allows, also for what exec starts; none of it without a quota" {
+@test "nproc: as many cpus as the quota allows, also one that is set later" {
   local all
   all=$(nproc)
   ((all > 1)) || skip "one cpu cannot be fewer"
@@ -34,6 +34,8 @@ teardown() {
   remove_container quota
   start_idle whole
   assert_equal "$(inside whole nproc)" "$all"
+  runc update --cpu-period 100000 --cpu-quota 100000 whole
+  assert_equal "$(inside whole nproc)" 1
 }
 
 @test "mknod: a device of the list is made, on the root and in /dev, and can be used" {

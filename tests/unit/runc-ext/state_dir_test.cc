@@ -59,7 +59,6 @@ ContainerRecord full_record() {
   record.process.env = {"PATH=/bin", "EMPTY=", "LINES=a\nb"};
   record.process.cwd = "/home";
   record.personality = 8;
-  record.has_cpu_quota = true;
   record.poststart = {{"/bin/a", {"a", "-x"}, {"K=V"}, 5}};
   record.poststop = {{"/bin/b", {}, {}, std::nullopt}};
   return record;
@@ -146,7 +145,6 @@ TEST(Record, SurvivesItsTextUnchanged) {
   EXPECT_TRUE(after.emulation_registered);
   expect_equal(after.process, before.process);
   EXPECT_EQ(after.personality, before.personality);
-  EXPECT_EQ(after.has_cpu_quota, before.has_cpu_quota);
   ASSERT_TRUE(after.seccomp.has_value());
   expect_equal(*after.seccomp, *before.seccomp);
   expect_equal(after.poststart, before.poststart);

@@ -22,14 +22,13 @@ using namespace std::chrono_literals;
 // Runs `call` in a child under the filter, and tells what the listener got: the number of the
 // trapped call, or nothing. The kernel is told to fail a trapped call with EXDEV, which the
 // child checks.
-std::optional<seccomp::Notification> trapped(const std::function<long()>& call,
-                                             seccomp::CpuQuota quota = seccomp::CpuQuota::kNone) {
+std::optional<seccomp::Notification> trapped(const std::function<long()>& call) {
   auto [ours, theirs] = sys::socketpair(SOCK_STREAM).value();
   const pid_t child = ::fork();
   if (child == 0) {
     ours.reset();
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(90);
-    Result<UniqueFd> loaded = seccomp::load_notify_filter(quota);
+    Result<UniqueFd> loaded = seccomp::load_notify_filter();
     if (!loaded.ok()) ::_exit(91);
     UniqueFd listener = std::move(loaded).value();
     const int fd = listener.get();
@@ -111,11 +110,9 @@ TEST(UmountFilter, TrapsPlainUmountsOnly) {
   EXPECT_FALSE(trapped([] { return ::umount2("/nowhere", MNT_DETACH); }));
 }
 
-TEST(NotifyFilter, CountsCpusWithAQuotaOnly) {
+TEST(NotifyFilter, CountsCpus) {
   cpu_set_t set;
-  EXPECT_FALSE(trapped([&] { return ::sched_getaffinity(0, sizeof set, &set); }));
-  EXPECT_TRUE(
-      trapped([&] { return ::sched_getaffinity(0, sizeof set, &set); }, seccomp::CpuQuota::kSet));
+  EXPECT_TRUE(trapped([&] { return ::sched_getaffinity(0, sizeof set, &set); }));
 }
 
 TEST(NotifyFilter, LeavesOtherCallsAlone) {

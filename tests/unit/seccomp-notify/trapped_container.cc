@@ -48,7 +48,7 @@ Result<void> settle_in(const std::string& scratch) {
   if (const auto settled = settle_in(scratch); !settled.ok()) {
     die(report_fd, settled.error().message());
   }
-  Result<UniqueFd> loaded = seccomp::load_notify_filter(seccomp::CpuQuota::kSet);
+  Result<UniqueFd> loaded = seccomp::load_notify_filter();
   if (!loaded.ok()) die(report_fd, loaded.error().message());
   UniqueFd listener = std::move(loaded).value();
   const int fd = listener.get();
