@@ -155,7 +155,12 @@ class TreeCopy {
 
   Result<void> copy_entry(int source_fd, int target_fd, const std::string& directory,
                           const std::string& name) {
-    const struct stat info = TRY(sys::fstatat(source_fd, name, AT_SYMLINK_NOFOLLOW));
+    const Result<struct stat> seen = sys::fstatat(source_fd, name, AT_SYMLINK_NOFOLLOW);
+    // Overlayfs lists a whiteout that lies in a directory of one layer only, but lets nobody see
+    // it.
+    if (!seen.ok() && seen.error().code() == ENOENT) return {};
+    if (!seen.ok()) return seen.error();
+    const struct stat& info = seen.value();
     const std::string path = join(directory, "/", name);
     if (S_ISDIR(info.st_mode)) {
       TRY(sys::mkdirat(target_fd, name, 0700));

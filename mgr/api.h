@@ -46,6 +46,9 @@ struct RegisterRequest {
   // it makes one. The given ids are that namespace's. Containers of one user namespace share them:
   // the first one claims them, the last one gives them back.
   std::uint64_t user_namespace = 0;
+  // The overlay's upper layer, if the root file system is an overlay that images are made from:
+  // the volumes are then beside it, and in it while the container is stopped or paused.
+  std::string upper_layer;
 };
 
 // A host directory to mount at `destination`, with ids shifted: on disk it is owned by 0-based ids.

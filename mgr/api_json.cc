@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/id_range_json.h"
 #include "common/json_fields.h"
 
 namespace sysbox::mgr {
 namespace {
 
 constexpr std::size_t kMaxIdLength = 255;
-// (uid_t)-1 means "no id" to the kernel and cannot be mapped.
-constexpr std::uint64_t kNoId = 0xffffffff;
 
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -69,16 +68,13 @@ Result<std::optional<IdRange>> parse_given_range(const nlohmann::json& json, con
 
 }  // namespace
 
-nlohmann::json to_json(const IdRange& range) {
-  return {{"first", range.first}, {"count", range.count}};
-}
-
 nlohmann::json to_json(const RegisterRequest& request) {
   nlohmann::json json = {{"id", request.id},
                          {"rootfs", request.rootfs},
                          {"lifeline", request.lifeline},
                          {"own_destinations", request.own_destinations},
                          {"caller_pid", request.caller_pid}};
+  if (!request.upper_layer.empty()) json["upper_layer"] = request.upper_layer;
   if (request.given_uids) json["given_uids"] = to_json(*request.given_uids);
   if (request.given_gids) json["given_gids"] = to_json(*request.given_gids);
   if (request.ids != 0) json["ids"] = request.ids;
@@ -105,17 +101,6 @@ nlohmann::json to_json(const ListReply& reply) {
           {"free_ranges", reply.free_ranges}};
 }
 
-Result<IdRange> parse_id_range(const nlohmann::json& json, const std::string& path) {
-  IdRange range;
-  JsonFields fields(json, path);
-  fields.required("first", range.first);
-  fields.required("count", range.count);
-  TRY(std::move(fields).finish());
-  if (range.count == 0) return Error(EINVAL, path + ".count: must not be 0");
-  if (range.end() > kNoId) return Error(EINVAL, path + ": goes beyond the last id, 4294967294");
-  return range;
-}
-
 Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   RegisterRequest request;
   JsonFields fields(json, "");
@@ -123,6 +108,7 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   fields.required("rootfs", request.rootfs);
   fields.required("lifeline", request.lifeline);
   fields.optional("ids", request.ids);
+  fields.optional("upper_layer", request.upper_layer);
   fields.optional("user_namespace", request.user_namespace);
   fields.optional("own_destinations", request.own_destinations);
   fields.optional("caller_pid", request.caller_pid);
@@ -138,6 +124,7 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
   TRY(check_container_id(request.id).in("id"));
   TRY(check_absolute("rootfs", request.rootfs));
   TRY(check_absolute("lifeline", request.lifeline));
+  if (!request.upper_layer.empty()) TRY(check_absolute("upper_layer", request.upper_layer));
   return request;
 }
 
@@ -161,9 +148,9 @@ Result<ListReply> parse_list_reply(const nlohmann::json& json) {
   return reply;
 }
 
-nlohmann::json unregister_request(const std::string& id) { return {{"id", id}}; }
+nlohmann::json id_request(const std::string& id) { return {{"id", id}}; }
 
-Result<std::string> parse_unregister_request(const nlohmann::json& json) {
+Result<std::string> parse_id_request(const nlohmann::json& json) {
   std::string id;
   JsonFields fields(json, "");
   fields.required("id", id);

@@ -14,17 +14,14 @@ namespace sysbox::mgr {
 nlohmann::json to_json(const RegisterRequest& request);
 nlohmann::json to_json(const RegisterReply& reply);
 nlohmann::json to_json(const ListReply& reply);
-nlohmann::json to_json(const IdRange& range);
 
 Result<RegisterRequest> parse_register_request(const nlohmann::json& json);
 Result<RegisterReply> parse_register_reply(const nlohmann::json& json);
 Result<ListReply> parse_list_reply(const nlohmann::json& json);
-// `path` names the object in errors.
-Result<IdRange> parse_id_range(const nlohmann::json& json, const std::string& path);
 
-// Unregister has one parameter.
-nlohmann::json unregister_request(const std::string& id);
-Result<std::string> parse_unregister_request(const nlohmann::json& json);
+// Unregister, Pause and Resume have one parameter.
+nlohmann::json id_request(const std::string& id);
+Result<std::string> parse_id_request(const nlohmann::json& json);
 
 // runc's rule for ids, and short enough for a directory's name (NAME_MAX).
 Result<void> check_container_id(const std::string& id);

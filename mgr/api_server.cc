@@ -24,13 +24,25 @@ Result<varlink::Parameters> answer_register(Containers& containers,
 
 Result<varlink::Parameters> answer_unregister(Containers& containers, ParkedDescriptors& parked,
                                               const varlink::Parameters& call) {
-  const std::string id = TRY(parse_unregister_request(call.json));
+  const std::string id = TRY(parse_id_request(call.json));
   const log::ContainerScope scope(id);
   // Of a container that was removed while there was no sysbox-fs.
   parked.let_go(id);
   const Result<void> done = containers.unregister_container(id);
   if (!done.ok()) {
     log::error("unregister: ", done.error().message());
+    return done.error();
+  }
+  return varlink::Parameters{};
+}
+
+Result<varlink::Parameters> answer_place(Containers& containers, VolumePlace place,
+                                         const varlink::Parameters& call) {
+  const std::string id = TRY(parse_id_request(call.json));
+  const log::ContainerScope scope(id);
+  const Result<void> done = containers.move_volumes(id, place);
+  if (!done.ok()) {
+    log::warning(done.error().message());
     return done.error();
   }
   return varlink::Parameters{};
@@ -105,6 +117,12 @@ void add_manager_interface(varlink::Server& server, Containers& containers,
   });
   server.add_method(method("Unregister"), [&](const varlink::Parameters& call) {
     return answer_unregister(containers, parked, call);
+  });
+  server.add_method(method("Pause"), [&containers](const varlink::Parameters& call) {
+    return answer_place(containers, VolumePlace::kInLayer, call);
+  });
+  server.add_method(method("Resume"), [&containers](const varlink::Parameters& call) {
+    return answer_place(containers, VolumePlace::kBesideLayer, call);
   });
   server.add_method(method("List"),
                     [&containers](const varlink::Parameters&) -> Result<varlink::Parameters> {

@@ -7,6 +7,9 @@
 namespace sysbox::mgr {
 namespace {
 
+// Longer than any move of volumes takes.
+constexpr auto kMoveTimeout = std::chrono::seconds(50);
+
 // An id that no container can have: a range in use by processes of which there is no record.
 std::string recovered_id(const IdRange& range) { return join("recovered:", range.first); }
 
@@ -230,7 +233,8 @@ Result<void> Containers::reserve(const RegisterRequest& request) {
 Result<RegisterReply> Containers::register_container(const RegisterRequest& request) {
   std::shared_ptr<std::atomic<bool>> cancelled;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    TRY(await_moves(lock, request.id));
     TRY(reserve(request));
     cancelled = records_.at(request.id).cancelled;
   }
@@ -273,17 +277,48 @@ void Containers::withdraw(const std::string& id) {
   discard_if_gone(id);
 }
 
+Result<void> Containers::await_moves(std::unique_lock<std::mutex>& lock, const std::string& id) {
+  if (moved_.wait_for(lock, kMoveTimeout, [&] { return !moving_.contains(id); })) return {};
+  return Error(EBUSY, "the container's volumes are still being moved");
+}
+
+Result<void> Containers::move_volumes(const std::string& id, VolumePlace place) {
+  std::unique_lock lock(mutex_);
+  TRY(await_moves(lock, id));
+  const auto found = records_.find(id);
+  if (found != records_.end() && found->second.is_preparing) {
+    return Error(EBUSY, join("container '", id, "' is being made"));
+  }
+  moving_.insert(id);
+  lock.unlock();
+  Result<void> moved = volumes_.move(id, place, stopping_);
+  lock.lock();
+  moving_.erase(id);
+  moved_.notify_all();
+  return moved;
+}
+
 Result<void> Containers::unregister_container(const std::string& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = records_.find(id);
+    if (found != records_.end() && found->second.is_preparing) {
+      // Its own thread gives everything back as soon as it sees this.
+      *found->second.cancelled = true;
+      return {};
+    }
+  }
+  const Result<void> moved = move_volumes(id, VolumePlace::kInLayer);
+  if (!moved.ok()) {
+    log::warning("images made from the container may lack what is in its volumes: ",
+                 moved.error().message());
+  }
   const std::lock_guard lock(mutex_);
   const auto found = records_.find(id);
-  if (found == records_.end()) return {};
-  if (found->second.is_preparing) {
-    // Its own thread gives everything back as soon as it sees this.
-    *found->second.cancelled = true;
-    return {};
+  if (found != records_.end() && !found->second.is_preparing) {
+    TRY(release(id));
+    log::info("unregistered");
   }
-  TRY(release(id));
-  log::info("unregistered");
   discard_if_gone(id);
   return {};
 }

@@ -14,9 +14,11 @@
 // and the ids are free again with the last of them.
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +51,8 @@ class Containers {
 
   Result<RegisterReply> register_container(const RegisterRequest& request);
   Result<void> unregister_container(const std::string& id);
+  // The container is frozen, or about to go on: where its volumes are. Waits for an earlier move.
+  Result<void> move_volumes(const std::string& id, VolumePlace place);
   ListReply list() const;
 
   // Makes registrations that are copying data fail soon.
@@ -88,6 +92,8 @@ class Containers {
   void withdraw(const std::string& id);
   void discard_if_gone(const std::string& id);
 
+  // Waits until nobody moves the volumes of `id`.
+  Result<void> await_moves(std::unique_lock<std::mutex>& lock, const std::string& id);
   void lifeline_changed(const std::string& id);
 
   mutable std::mutex mutex_;
@@ -99,7 +105,9 @@ class Containers {
   LiveProcesses processes_;
   std::map<std::string, Record> records_;
   std::map<std::string, Lifeline> lifelines_;  // of all containers with volumes on disk
-  bool stopping_ = false;
+  std::set<std::string> moving_;               // ids whose volumes are being moved
+  std::condition_variable moved_;
+  std::atomic<bool> stopping_ = false;
   std::unique_ptr<RemovalWatch> watch_;  // last: its thread uses the rest
 };
 

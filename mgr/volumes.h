@@ -4,6 +4,10 @@
 // keep what overlayfs cannot hold (an overlay's upper directory on an overlay does not work).
 // They live as long as the container's lifeline: over stop, start, reboot, and whatever
 // happens to this daemon.
+//
+// Where images are made from the container, its volumes are in the overlay's own directory, beside
+// the upper layer, and in the upper layer while it does not run (volume_in_layer.h); the engine
+// deletes them with the rest. Other containers have theirs below the data root.
 
 #include <array>
 #include <atomic>
@@ -13,11 +17,14 @@
 #include <vector>
 
 #include "common/result.h"
+#include "common/root_dir.h"
 #include "mgr/api.h"
 #include "mgr/lifeline.h"
 #include "mgr/trash.h"
 
 namespace sysbox::mgr {
+
+enum class VolumePlace { kBesideLayer, kInLayer };
 
 struct SpecialDirectory {
   std::string_view destination;  // in the container
@@ -54,6 +61,10 @@ class Volumes {
   // Nothing half-made stays if it fails. Not for one id from two threads at a time.
   Result<Stored> prepare(const RegisterRequest& request, const std::atomic<bool>& cancelled);
 
+  // Moves the volumes of a container that does not run, or back. No error if it has none, or none
+  // that belong into images. Not for one id from two threads at a time.
+  Result<void> move(const std::string& id, VolumePlace place, const std::atomic<bool>& cancelled);
+
   // What is on disk. Containers whose record cannot be read are in `warnings` instead: without
   // it nobody can tell when their data may go, so it stays.
   std::vector<Stored> stored(std::vector<std::string>& warnings) const;
@@ -67,11 +78,30 @@ class Volumes {
  private:
   Volumes(std::string path, UniqueFd directory, UniqueFd trash);
 
-  Result<UniqueFd> open_container(const std::string& id, const Lifeline& lifeline, bool& is_new);
+  // Where a container's volumes are while it runs.
+  struct Home {
+    std::string path;
+    UniqueFd directory;
+    std::string upper_layer;  // empty: images are not made from the container
+    uid_t root_uid = 0;       // whom a directory that the image does not have belongs to
+    gid_t root_gid = 0;
+  };
+
+  Result<UniqueFd> open_container(const RegisterRequest& request, const Lifeline& lifeline,
+                                  bool& is_new);
+  Result<Home> open_home(int container_fd, const std::string& id,
+                         const std::string& upper_layer) const;
+  Result<Home> make_home(int container_fd, const RegisterRequest& request,
+                         const RootDir& rootfs) const;
   Result<std::vector<Volume>> fill(int container_fd, const RegisterRequest& request,
                                    const std::atomic<bool>& cancelled);
-  Result<void> make_volume(int container_fd, const SpecialDirectory& special, int image_fd,
+  Result<void> prepare_volume(const Home& home, const SpecialDirectory& special,
+                              const RootDir& rootfs, const std::atomic<bool>& cancelled);
+  Result<void> make_volume(const Home& home, const SpecialDirectory& special, int image_fd,
                            const std::atomic<bool>& cancelled);
+  static Result<void> move_all(const Home& home, VolumePlace place, const std::string& rootfs,
+                               const std::atomic<bool>& cancelled);
+  Result<void> throw_away(int home_fd, const std::string& name);
   std::string path_of(const std::string& id) const;
 
   std::string path_;

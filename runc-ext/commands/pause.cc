@@ -1,3 +1,5 @@
+#include "common/log.h"
+#include "mgr/api_client.h"
 #include "runc-ext/commands/commands.h"
 
 namespace sysbox::runc {
@@ -17,6 +19,12 @@ Result<int> pause_command(Invocation& call) {
     return Error(ESRCH, join("container not running: it is ", view.state.status));
   }
   TRY(Cgroup::from_state(view.record.cgroup).freeze(true));
+  // Engines pause a container to make an image from it.
+  const Result<void> moved = mgr::Client(call.runtime.manager_socket).pause_container(arguments[0]);
+  if (!moved.ok()) {
+    log::warning("an image made while the container is paused may lack what is in its volumes: ",
+                 moved.error().message());
+  }
   return 0;
 }
 

@@ -1,3 +1,5 @@
+#include "common/log.h"
+#include "mgr/api_client.h"
 #include "runc-ext/commands/commands.h"
 
 namespace sysbox::runc {
@@ -15,6 +17,10 @@ Result<int> resume_command(Invocation& call) {
   if (view.state.status != status_name(ContainerStatus::kPaused)) {
     return Error(EINVAL, join("container not paused: it is ", view.state.status));
   }
+  // It runs as well with its volumes in the upper layer.
+  const Result<void> moved =
+      mgr::Client(call.runtime.manager_socket).resume_container(arguments[0]);
+  if (!moved.ok()) log::warning("volumes stay in the upper layer: ", moved.error().message());
   TRY(Cgroup::from_state(view.record.cgroup).freeze(false));
   return 0;
 }

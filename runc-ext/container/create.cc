@@ -172,6 +172,7 @@ class Creation {
   Result<void> apply_switches(const Switches& switches) {
     plan_.open_doors = switches.open_doors;
     wants_volumes_ = switches.system_container;
+    commits_volumes_ = switches.commit_volumes;
     relaxed_read_only_ = switches.relaxed_read_only;
     ids_ = switches.ids;
     oom_score_floor_ = switches.oom_score_floor;
@@ -194,7 +195,6 @@ class Creation {
     record_.shares_pid_namespace = plan_.joined.find(NamespaceType::kPid) != nullptr;
     record_.seccomp = spec.linux_part.seccomp;
     record_.personality = spec.linux_part.personality;
-    record_.has_cpu_quota = has_cpu_quota(spec);
     record_.process = *spec.process;
     record_.poststart = spec.hooks.poststart;
     record_.poststop = spec.hooks.poststop;
@@ -247,6 +247,7 @@ class Creation {
       linux_part.gid_mappings = user->gids;
       request.user_namespace = user->inode;
     }
+    if (commits_volumes_) request.upper_layer = find_layer_for_images(plan_.overlay);
     // Podman's --userns=auto has shifted the ids of the rootfs itself.
     const struct stat rootfs = TRY(sys::fstatat(AT_FDCWD, plan_.spec.root_path));
     if (linux_part.uid_mappings.to_container(rootfs.st_uid)) plan_.overlay.reset();
@@ -401,6 +402,7 @@ class Creation {
   UniqueFd init_pidfd_;
   Handover handover_;
   bool wants_volumes_ = true;
+  bool commits_volumes_ = true;
   bool shows_hardware_ = false;
   bool relaxed_read_only_ = false;
   std::uint32_t ids_ = 0;

@@ -117,6 +117,10 @@ constexpr std::array kSwitches = {
            "/sys/fs/cgroup on a host with cgroup v1 and v2: `host` shows all hierarchies as the "
            "host has them, `v2` the v2 hierarchy alone; `auto`: `v2` if the program is systemd "
            "258 or newer, which knows no other"},
+    Switch{"commit-volumes", "COMMIT_VOLUMES", kTrueOrFalse, "true",
+           take_bool<&Switches::commit_volumes>,
+           "`true`: images that an engine makes from the container hold what is in the volumes of "
+           "its special directories, inner images too (see inner-images.md)"},
     Switch{"hardware", nullptr, kAutoOrBoth, "auto", take_choice<&Switches::hardware>,
            "whether /sys and /proc show the host's cards, disks and their serial numbers; `auto`: "
            "if the container has a device of the host (`--device`) other than those that every "

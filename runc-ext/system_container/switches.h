@@ -23,6 +23,7 @@ enum class CgroupTree { kAuto, kHost, kV2 };
 struct Switches {
   bool system_container = true;
   Choice honor_capabilities = Choice::kAuto;
+  bool commit_volumes = true;
   bool relaxed_read_only = false;
   bool kernel_files = true;
   Choice hardware = Choice::kAuto;

@@ -182,6 +182,13 @@ Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs) {
   return Error(ENOENT, join("rootfs '", rootfs, "': its mount is not in /proc/self/mountinfo"));
 }
 
+std::string find_layer_for_images(const std::optional<OverlayLayers>& layers) {
+  if (!layers) return "";
+  const std::vector<std::string>& options = layers->options;
+  const bool is_of_user = std::find(options.begin(), options.end(), "userxattr") != options.end();
+  return is_of_user ? "" : layers->upper;
+}
+
 Result<UniqueFd> mount_shifted_overlay(const OverlayLayers& layers, const std::string& scratch,
                                        int userns_fd) {
   const UniqueFd old_cwd = TRY(sys::open(".", O_PATH | O_DIRECTORY));

@@ -28,6 +28,10 @@ Result<OverlayLayers> parse_overlay_options(std::string_view superblock_options,
 // The layers if `rootfs` is the root of an overlay mount, else nothing.
 Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs);
 
+// The upper layer, if engines make images of what is in it; "": there is none, or the overlay is
+// one of an ordinary user, which keeps its markers in other attributes.
+std::string find_layer_for_images(const std::optional<OverlayLayers>& layers);
+
 // Mounts the overlay anew over id-mapped layers and returns it detached. The caller must be in a
 // private mount namespace, in which `scratch` (a directory) is covered for the time being; its
 // fsuid and fsgid must be the container root's, with all capabilities effective, or the overlay

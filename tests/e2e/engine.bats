@@ -263,9 +263,9 @@ teardown_file() {
   wait_for 90 inner_docker_is_up keeper
   run docker exec keeper docker cp kept:/file -
   assert_contains "$output" content
-  volume=$(find "$SUITE_DIR/data" -type d -path "*$(docker inspect --format '{{.Id}}' keeper)*" \
-    -name '*docker*' -prune)
-  [[ -d $volume ]]
+  volume=$(docker inspect --format '{{.GraphDriver.Data.UpperDir}}' keeper)
+  volume=${volume%/*}/sysbox-volumes/docker
+  [[ -d $volume/overlay2 ]]
   docker rm --force keeper
   volume_is_gone() { [[ ! -e $volume ]]; }
   wait_for 15 volume_is_gone

@@ -118,6 +118,33 @@ first_uid_of() { awk 'NR == 1 { print $2 }' "/proc/$(pid_of "$1")/uid_map"; }
   podman_remove one two
 }
 
+@test "commit: images hold what is in the volumes, of a stopped container and of a paused one" {
+  # To make images Podman wants a policy in /etc.
+  mkdir -p "$SUITE_DIR/etc/containers"
+  cp "$SUITE_DIR/podman/policy.json" "$SUITE_DIR/etc/containers/"
+  commit() {
+    SYSBOX_E2E_OF=$SUITE unshare --mount -- sh -c 'mount -t overlay etc -o "lowerdir=$0:/etc" /etc && exec "$@"' \
+      "$SUITE_DIR/etc" nsenter --net="$PODMAN_NET" -- "$PODMAN_PROGRAM" commit --quiet "$@" 3>&- 4>&-
+  }
+  prun --detach --name maker "$image" sh -c \
+    'cd /var/lib/docker; [ -e gone ] || { echo text >file; chown 5:6 file; mknod gone c 0 0; }; exec sleep 1000'
+  has_file() { podman exec maker test -e /var/lib/docker/gone; }
+  wait_for 10 has_file
+  commit --pause maker localhost/paused
+  has_file
+  podman stop --time 0 maker
+  commit maker localhost/stopped
+  for made in paused stopped; do
+    run --separate-stderr prun --rm "localhost/$made" sh -c \
+      'cat /var/lib/docker/file; stat -c "%u:%g %F" /var/lib/docker/file /var/lib/docker/gone'
+    assert_equal "$output" "$(printf 'text\n5:6 regular file\n0:0 character special file')"
+  done
+  podman start maker
+  has_file
+  podman_remove maker
+  podman rmi localhost/paused localhost/stopped
+}
+
 @test "a pod: two containers in the namespaces of the infra container" {
   podman pod create --name pod --cgroup-parent "/$SUITE" --infra-command '/bin/sleep 1000' --publish 8081:80 >/dev/null
   prun --detach --pod pod --name server "$image" sh -c \

@@ -13,9 +13,8 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(ApiJson, RegisterSurvivesTheTrip) {
-  RegisterRequest request{"a.b-c_1+",    "/r", "/l",         IdRange{5, 6},
-                          IdRange{7, 8}, 0,    {"/x", "/y"}, 42};
-  request.ids = 131072;
+  RegisterRequest request{"a.b-c_1+",   "/r", "/l", IdRange{5, 6}, IdRange{7, 8}, 131072,
+                          {"/x", "/y"}, 42,   7,    "/u"};
   const RegisterRequest back = parse_register_request(to_json(request)).value();
   EXPECT_EQ(back.id, request.id);
   EXPECT_EQ(back.rootfs, request.rootfs);
@@ -25,6 +24,8 @@ TEST(ApiJson, RegisterSurvivesTheTrip) {
   EXPECT_EQ(back.own_destinations, request.own_destinations);
   EXPECT_EQ(back.caller_pid, 42);
   EXPECT_EQ(back.ids, 131072U);
+  EXPECT_EQ(back.user_namespace, 7U);
+  EXPECT_EQ(back.upper_layer, "/u");
 }
 
 TEST(ApiJson, RepliesSurviveTheTrip) {

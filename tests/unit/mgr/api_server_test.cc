@@ -142,8 +142,8 @@ TEST_F(Serving, TellsItsInterfaceDescription) {
   EXPECT_EQ(reply["description"], kInterfaceDescription);
   EXPECT_EQ(std::string(kInterfaceDescription), contents_of(SYSBOX_MGR_VARLINK_FILE));
   for (const char* method :
-       {"method Register(", "method Unregister(", "method List(", "method Attend(", "method Park(",
-        "method Parked(", "method Unpark("}) {
+       {"method Register(", "method Unregister(", "method Pause(", "method Resume(", "method List(",
+        "method Attend(", "method Park(", "method Parked(", "method Unpark("}) {
     EXPECT_THAT(kInterfaceDescription, HasSubstr(method));
   }
 }

@@ -52,5 +52,14 @@ TEST(FindOverlay, AnOrdinaryDirectoryIsNone) {
   EXPECT_FALSE(find_overlay("/proc").value().has_value());
 }
 
+TEST(OverlayLayers, ImagesAreMadeOfTheUpperLayerOfRootsOverlaysOnly) {
+  OverlayLayers layers =
+      parse_overlay_options("lowerdir=/l,upperdir=/c/u,workdir=/c/w", "").value();
+  EXPECT_EQ(find_layer_for_images(layers), "/c/u");
+  layers.options.emplace_back("userxattr");
+  EXPECT_EQ(find_layer_for_images(layers), "");
+  EXPECT_EQ(find_layer_for_images(std::nullopt), "");
+}
+
 }  // namespace
 }  // namespace sysbox::runc

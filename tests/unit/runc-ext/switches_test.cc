@@ -88,7 +88,7 @@ TEST(Switches, UnknownNamesAreRefusedWithTheKnownOnes) {
                         "io.sysbox.allow-trusted-xattr, io.sysbox.cgroup, "));
   EXPECT_THAT(error_of({}, {"SYSBOX_MODE=TRUE"}),
               HasSubstr("process.env: 'SYSBOX_MODE' is not a setting; known are: "
-                        "SYSBOX_ALLOW_TRUSTED_XATTR, SYSBOX_HONOR_CAPS"));
+                        "SYSBOX_ALLOW_TRUSTED_XATTR, SYSBOX_COMMIT_VOLUMES, SYSBOX_HONOR_CAPS"));
   EXPECT_THAT(error_of({}, {"SYSBOX_CGROUP=v2"}), HasSubstr("is not a setting"));
   EXPECT_THAT(error_of({}, {"SYSBOX_"}), HasSubstr("is not a setting"));
 }
