@@ -9,7 +9,6 @@
 namespace sysbox::fs {
 namespace {
 
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 // Beyond these a load average is an estimate: the reader must stay cheap.
 constexpr std::size_t kMaxCountedTasks = 1024;
 
@@ -22,10 +21,7 @@ std::uint64_t read_ns(clockid_t clock) {
 
 }  // namespace
 
-ClockReading read_clock() {
-  return {read_ns(CLOCK_BOOTTIME),
-          static_cast<std::int64_t>(read_ns(CLOCK_REALTIME) / kNsPerSecond)};
-}
+ClockReading read_clock() { return {read_ns(CLOCK_BOOTTIME), read_ns(CLOCK_REALTIME)}; }
 
 ContainerView::ContainerView(const ContainerViewParts& parts) : parts_(parts) {
   if (parts_.requester_pid_on_host <= 0) return;
@@ -62,8 +58,8 @@ std::uint64_t ContainerView::uptime_ns() const {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0));
 }
 
-std::int64_t ContainerView::boot_wall_seconds() const {
-  return parts_.now.wall_seconds - static_cast<std::int64_t>(uptime_ns() / kNsPerSecond);
+std::uint64_t ContainerView::boot_wall_seconds() const {
+  return (parts_.now.wall_ns - std::min(uptime_ns(), parts_.now.wall_ns)) / kNsPerSecond;
 }
 
 Result<CgroupLevels> ContainerView::levels(std::string_view controller) const {

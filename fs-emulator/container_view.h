@@ -30,9 +30,11 @@ struct HostFiles {
   const RootDir& file_system_of(std::string_view path) const { return is_proc(path) ? proc : sys; }
 };
 
+inline constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
 struct ClockReading {
   std::uint64_t boot_ns = 0;  // CLOCK_BOOTTIME: goes on while the machine sleeps
-  std::int64_t wall_seconds = 0;
+  std::uint64_t wall_ns = 0;
 };
 ClockReading read_clock();
 
@@ -67,7 +69,8 @@ class ContainerView {
   // Since the container's start; a clock that was set by time namespaces (linux.timeOffsets, or
   // unshare(1) inside) counts as it was set.
   std::uint64_t uptime_ns() const;
-  std::int64_t boot_wall_seconds() const;
+  // The same as long as nobody sets the clock.
+  std::uint64_t boot_wall_seconds() const;
 
   // ENOENT: the container has no such cgroup.
   Result<CgroupLevels> levels(std::string_view controller) const;

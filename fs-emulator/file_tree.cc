@@ -89,7 +89,7 @@ Result<NodeAttributes> FileTree::attributes(fuse_ino_t inode, int pid) {
     out.stat.st_gid = state->owner_gid;
   }
   out.stat.st_atim.tv_sec = out.stat.st_mtim.tv_sec = out.stat.st_ctim.tv_sec =
-      state->made_wall_seconds;
+      static_cast<time_t>(state->made_wall_ns / kNsPerSecond);
   if (!S_ISREG(node.mode)) {
     out.valid_seconds = kForever;
     return out;

@@ -45,7 +45,7 @@ struct ContainerState {
   const HostFiles& host;
   const uid_t owner_uid;  // the container's root
   const gid_t owner_gid;
-  const std::int64_t made_wall_seconds{read_clock().wall_seconds};
+  const std::uint64_t made_wall_ns{read_clock().wall_ns};
   ContainerCgroups cgroups;
   ContainerHistory history;
   SysctlStore sysctls;

@@ -8,7 +8,6 @@ namespace sysbox::fs {
 namespace {
 
 constexpr std::uint64_t kKb = 1024;
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr double kLoadScale = 65536;  // SI_LOAD_SHIFT
 
 }  // namespace

@@ -73,7 +73,7 @@ class ContainerFixture : public ::testing::Test {
 
   void advance(double seconds) {
     now_.boot_ns += static_cast<std::uint64_t>(seconds * 1e9);
-    now_.wall_seconds += static_cast<std::int64_t>(seconds);
+    now_.wall_ns += static_cast<std::uint64_t>(seconds * 1e9);
   }
 
   ContainerView view() {
@@ -98,7 +98,7 @@ class ContainerFixture : public ::testing::Test {
   std::unique_ptr<ContainerCgroups> cgroups_;
   ContainerHistory history_;
   std::uint64_t start_ns_ = 1000 * kSecond;
-  ClockReading now_{1000 * kSecond, 1'700'000'000};
+  ClockReading now_{1000 * kSecond, 1'700'000'000 * kSecond};
   std::int64_t own_offset_ns_ = 0;
   int requester_ = 0;
 };

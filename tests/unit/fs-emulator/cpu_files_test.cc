@@ -54,6 +54,14 @@ TEST_F(CpuFiles, UptimeAndBootTimeFollowTheTimeNamespace) {
   EXPECT_THAT(read(read_uptime), StartsWith("0.00 "));
 }
 
+TEST_F(CpuFiles, BootTimeIsTheSameAllTheTime) {
+  now_.wall_ns += kSecond / 2;
+  for (int i = 0; i < 20; ++i) {
+    advance(0.1);
+    EXPECT_THAT(read(read_stat), HasSubstr("\nbtime 1700000000\n"));
+  }
+}
+
 TEST(BoottimeOffset, CountsNanosecondsForwards) {
   EXPECT_EQ(parse_boottime_offset("monotonic  5 0\nboottime  -2 500000000\n"), -1'500'000'000);
   EXPECT_EQ(parse_boottime_offset("boottime  1 5\n"), 1'000'000'005);
