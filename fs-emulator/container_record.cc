@@ -52,7 +52,7 @@ std::string record_text(const ContainerRecord& record) {
   const nlohmann::json json = {{"request", to_json(record.request)},
                                {"greeting", hex_of(record.greeting.request)},
                                {"capabilities", record.greeting.capabilities},
-                               {"file_numbers", record.file_numbers},
+                               {"numbering", record.numbering},
                                {"start_boot_ns", record.start_boot_ns},
                                {"boottime_offset_ns", record.boottime_offset_ns},
                                {"init_pid", record.init_pid},
@@ -67,7 +67,7 @@ Result<ContainerRecord> parse_record(const std::string& text) {
   JsonFields fields(json, "");
   fields.required("greeting", greeting);
   fields.required("capabilities", record.greeting.capabilities);
-  fields.required("file_numbers", record.file_numbers);
+  fields.required("numbering", record.numbering);
   fields.required("start_boot_ns", record.start_boot_ns);
   fields.required("boottime_offset_ns", record.boottime_offset_ns);
   fields.required("init_pid", record.init_pid);

@@ -22,8 +22,8 @@ struct FuseGreeting {
 struct ContainerRecord {
   RegisterRequest request;
   FuseGreeting greeting;
-  // Of the names and numbers of the files: the kernel knows them by number.
-  std::string file_numbers;
+  // Of the files' inodes: what the kernel knows of them.
+  std::string numbering;
   std::uint64_t start_boot_ns = 0;
   std::int64_t boottime_offset_ns = 0;
   int init_pid = 0;

@@ -48,7 +48,7 @@ Result<void> ContainerRegistry::begin_to_keep(Container& container,
   record.request = {identity.id, identity.uid_map, identity.gid_map, identity.cgroups,
                     identity.shows_hardware};
   record.greeting = container.session->greeting();
-  record.file_numbers = NodeList::instance().numbers();
+  record.numbering = NodeList::kNumbering;
   record.start_boot_ns = container.state->start_boot_ns;
   record.boottime_offset_ns = container.state->boottime_offset_ns;
   record.init_pid = container.init.pid;
@@ -148,8 +148,8 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
   std::shared_ptr<KeptState> memory = TRY(KeptState::open(std::move(state_fd)));
   const std::string text = TRY(memory->text(KeptState::Part::kRecord));
   const ContainerRecord record = TRY(parse_record(text).in("record"));
-  if (record.file_numbers != NodeList::instance().numbers()) {
-    return Error(EPROTO, "this version of sysbox-fs has other files");
+  if (record.numbering != NodeList::kNumbering) {
+    return Error(EPROTO, "this version of sysbox-fs numbers its files in another way");
   }
   std::shared_ptr<Container> container = bare_container(record.request);
   ContainerState& state = *container->state;

@@ -30,7 +30,6 @@ bool kernel_has(std::string_view path) {
   return sys::fstatat(AT_FDCWD, std::string(path), AT_SYMLINK_NOFOLLOW).ok();
 }
 
-// Sorted: an earlier run of this program had the same numbers for the same names.
 std::set<std::string> names_in(std::string_view directory) {
   std::set<std::string> names;
   const Result<UniqueFd> opened = sys::open(std::string(directory), O_RDONLY | O_DIRECTORY);
@@ -42,6 +41,15 @@ std::set<std::string> names_in(std::string_view directory) {
   return names;
 }
 
+// 31 bits: stat(2) of a 32-bit program knows no more.
+fuse_ino_t number_of(std::string_view name, fuse_ino_t parent) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char byte : join(parent, "/", name)) {
+    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
+  }
+  return (hash ^ (hash >> 32U)) & 0x7fffffffU;
+}
+
 class NodeTable {
  public:
   std::vector<Node> make() {
@@ -50,7 +58,7 @@ class NodeTable {
     add_masks();
     add_files();
     add_host_files();
-    add({kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
+    add({0, kEmptyDirectory, "", NodeKind::kEmptyDirectory, S_IFDIR | 0555U, 0});
     if (directories_.contains("/sys/devices/system/cpu")) {
       add_place(MachinePlace::kCpus, 0, directories_["/sys/devices/system/cpu"]);
     }
@@ -62,8 +70,10 @@ class NodeTable {
 
  private:
   fuse_ino_t add(Node node) {
+    node.inode = number_of(node.name, node.parent);
+    while (!used_.insert(node.inode).second) ++node.inode;
     nodes_.push_back(std::move(node));
-    return NodeList::kFirstInode + nodes_.size() - 1;
+    return nodes_.back().inode;
   }
 
   void add_sysctls() {
@@ -71,7 +81,7 @@ class NodeTable {
       const Sysctl& sysctl = sysctls()[row];
       const NodeKind kind =
           sysctl.policy == SysctlPolicy::UtsName ? NodeKind::kUtsName : NodeKind::kSysctl;
-      add_at_its_place({node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
+      add_at_its_place({0, node_name(sysctl.path), sysctl.path, kind, S_IFREG | sysctl.mode, row});
     }
   }
 
@@ -98,7 +108,7 @@ class NodeTable {
         if (known_.contains(file)) continue;
         const Result<struct stat> found = sys::fstatat(AT_FDCWD, file);
         if (!found.ok() || !S_ISREG(found.value().st_mode)) continue;
-        add({name, "", NodeKind::kHostFile, found.value().st_mode, row, directories_[path]});
+        add({0, name, "", NodeKind::kHostFile, found.value().st_mode, row, directories_[path]});
       }
     }
   }
@@ -106,14 +116,15 @@ class NodeTable {
   void add_masks() {
     for (std::size_t row = 0; row < masked_paths().size(); ++row) {
       const MaskedPath& mask = masked_paths()[row];
-      add({node_name(mask.path), mask.path, NodeKind::kEmptyDirectory, S_IFDIR | 0555U, row});
+      add({0, node_name(mask.path), mask.path, NodeKind::kEmptyDirectory, S_IFDIR | 0555U, row});
     }
   }
 
   void add_directories() {
     for (std::size_t row = 0; row < emulated_directories().size(); ++row) {
       const std::string_view path = emulated_directories()[row].path;
-      directories_[path] = add({node_name(path), path, NodeKind::kDirectory, S_IFDIR | 0555U, row});
+      directories_[path] =
+          add({0, node_name(path), path, NodeKind::kDirectory, S_IFDIR | 0555U, row});
     }
   }
 
@@ -121,7 +132,7 @@ class NodeTable {
     for (std::size_t row = 0; row < emulated_files().size(); ++row) {
       const EmulatedFile& file = emulated_files()[row];
       add_at_its_place(
-          {node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
+          {0, node_name(file.path), file.path, NodeKind::kLive, S_IFREG | file.mode, row});
     }
   }
 
@@ -134,7 +145,7 @@ class NodeTable {
       const std::size_t slash = path.rfind('/');
       const bool is_top = slash == std::string_view::npos;
       const fuse_ino_t parent = seen[is_top ? "" : path.substr(0, slash)];
-      seen[path] = add({std::string(is_top ? path : path.substr(slash + 1)), "",
+      seen[path] = add({0, std::string(is_top ? path : path.substr(slash + 1)), "",
                         NodeKind::kMachineEntry, entries[row].mode, row, parent, place, number});
     }
     if (place == MachinePlace::kCpus) {
@@ -151,26 +162,16 @@ class NodeTable {
 
   void add_numbered(std::string_view name, MachinePlace place, unsigned number,
                     fuse_ino_t directory) {
-    const fuse_ino_t own = add({join(name, number), "", NodeKind::kMachinePlace, S_IFDIR | 0755U, 0,
-                                directory, place, number});
+    const fuse_ino_t own = add({0, join(name, number), "", NodeKind::kMachinePlace, S_IFDIR | 0755U,
+                                0, directory, place, number});
     add_place(place, number, own);
   }
 
   std::vector<Node> nodes_;
+  std::set<fuse_ino_t> used_ = {0, FUSE_ROOT_ID};
   std::unordered_map<std::string_view, fuse_ino_t> directories_;
   std::set<std::string, std::less<>> known_;  // paths in them
 };
-
-std::string fingerprint(const std::vector<Node>& nodes) {
-  // FNV-1a, 64 bits.
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const Node& node : nodes) {
-    for (const char byte : join(node.parent, "/", node.name, "/", node.mode, "/")) {
-      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-    }
-  }
-  return std::to_string(hash);
-}
 
 Piece piece_over(std::string_view path, std::string source) {
   return {HostFiles::is_proc(path) ? "proc" : "sysfs", HostFiles::below(path), std::move(source)};
@@ -188,10 +189,10 @@ const MachineTree& machine() {
   return tree;
 }
 
-NodeList::NodeList(std::vector<Node> nodes)
-    : nodes_(std::move(nodes)), numbers_(fingerprint(nodes_)) {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    directories_[nodes_[i].parent].push_back(kFirstInode + i);
+NodeList::NodeList(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
+  for (const Node& node : nodes_) {
+    by_inode_.emplace(node.inode, &node);
+    directories_[node.parent].push_back(node.inode);
   }
   // For looking names up.
   for (auto& [inode, contents] : directories_) {
@@ -206,8 +207,8 @@ const NodeList& NodeList::instance() {
 }
 
 const Node* NodeList::find(fuse_ino_t inode) const {
-  if (inode < kFirstInode || inode - kFirstInode >= nodes_.size()) return nullptr;
-  return &nodes_[inode - kFirstInode];
+  const auto found = by_inode_.find(inode);
+  return found == by_inode_.end() ? nullptr : found->second;
 }
 
 std::optional<fuse_ino_t> NodeList::inode_of(std::string_view name, fuse_ino_t parent) const {

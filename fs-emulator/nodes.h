@@ -31,6 +31,7 @@ enum class NodeKind : std::uint8_t {
 };
 
 struct Node {
+  fuse_ino_t inode = 0;
   // A piece's, which are in the root: "proc:sys:kernel:panic"; of others the last of the path.
   std::string name;
   std::string_view path;  // "/proc/sys/kernel/panic"; of what is in no table, ""
@@ -50,21 +51,21 @@ class NodeList {
  public:
   static const NodeList& instance();
 
-  // Inode numbers go from kFirstInode on, in order; the root has FUSE_ROOT_ID.
-  static constexpr fuse_ino_t kFirstInode = FUSE_ROOT_ID + 1;
+  // How inodes are numbered: by what their names and those of the directories above are, so that
+  // a later version with other tables has the same numbers for what running containers know.
+  static constexpr const char* kNumbering = "by-name";
+
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node* find(fuse_ino_t inode) const;
   std::optional<fuse_ino_t> inode_of(std::string_view name, fuse_ino_t parent = FUSE_ROOT_ID) const;
   // In order.
   const std::vector<fuse_ino_t>& in_directory(fuse_ino_t inode) const;
-  // Two lists of the same have the same numbers for the same names.
-  const std::string& numbers() const { return numbers_; }
 
  private:
   explicit NodeList(std::vector<Node> nodes);
 
   const std::vector<Node> nodes_;
-  const std::string numbers_;
+  std::unordered_map<fuse_ino_t, const Node*> by_inode_;
   std::unordered_map<fuse_ino_t, std::vector<fuse_ino_t>> directories_;
 };
 

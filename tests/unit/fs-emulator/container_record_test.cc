@@ -17,7 +17,7 @@ ContainerRecord example() {
                     IdMap::onto({331072, 65536}),
                     {{"memory", "/sys/fs/cgroup/memory/box"}}};
   record.greeting = {std::string("\0\x01\xff words", 9), 0x1234};
-  record.file_numbers = "17";
+  record.numbering = "some way";
   record.start_boot_ns = 12345678901234;
   record.init_pid = 4711;
   record.init_cgroups = "1:memory:/box\n";
@@ -33,7 +33,7 @@ TEST(ContainerRecord, IsReadAsItWasWritten) {
   EXPECT_EQ(read.request.cgroups, record.request.cgroups);
   EXPECT_EQ(read.greeting.request, record.greeting.request);
   EXPECT_EQ(read.greeting.capabilities, record.greeting.capabilities);
-  EXPECT_EQ(read.file_numbers, record.file_numbers);
+  EXPECT_EQ(read.numbering, record.numbering);
   EXPECT_EQ(read.start_boot_ns, record.start_boot_ns);
   EXPECT_EQ(read.init_pid, record.init_pid);
   EXPECT_EQ(read.init_cgroups, record.init_cgroups);

@@ -26,11 +26,20 @@ TEST(Nodes, AreFoundByNameAndNumber) {
   EXPECT_EQ(list.find(1'000'000), nullptr);
 }
 
+// Containers that run while sysbox-fs is exchanged for a newer one know these numbers.
+TEST(Nodes, KeepTheirNumbersFromVersionToVersion) {
+  const NodeList& list = NodeList::instance();
+  const auto cpus = list.inode_of("sys:devices:system:cpu");
+  ASSERT_TRUE(cpus.has_value());
+  EXPECT_EQ(list.inode_of("proc:sys:kernel:panic"), 1337896400U);
+  EXPECT_EQ(cpus, 2133748755U);
+  EXPECT_EQ(list.inode_of("online", *cpus), 1969485570U);
+}
+
 TEST(Nodes, HaveEachANameOfItsOwnInTheirDirectory) {
   const NodeList& list = NodeList::instance();
-  for (std::size_t i = 0; i < list.nodes().size(); ++i) {
-    const Node& node = list.nodes()[i];
-    EXPECT_EQ(list.inode_of(node.name, node.parent), NodeList::kFirstInode + i) << node.name;
+  for (const Node& node : list.nodes()) {
+    EXPECT_EQ(list.inode_of(node.name, node.parent), node.inode) << node.name;
     EXPECT_TRUE(node.parent == FUSE_ROOT_ID || S_ISDIR(list.find(node.parent)->mode));
   }
 }
