@@ -39,6 +39,7 @@ pin() { # N OPTION...: for unshare(1); pins what it makes at pinned/{user,net,ip
     mount --bind "/proc/$pid/ns/$file" "$(pinned "$file")"
   done
   kill "$pid"
+  wait_for 10 process_is_gone "$pid" # until then it has the ids
 }
 has_left_ours() { [[ $(readlink "/proc/$1/ns/$2") != "$(readlink "/proc/self/ns/$2")" ]]; }
 unpin_all() {
