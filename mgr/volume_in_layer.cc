@@ -169,6 +169,8 @@ Result<void> forget_cached_names(const std::string& rootfs) {
   // What it was mounted with stays; that the cache is dropped is a part of any reconfiguration.
   const UniqueFd context(static_cast<int>(
       ::syscall(SYS_fspick, AT_FDCWD, rootfs.c_str(), FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT)));
+  // Not mounted, or in a mount namespace that cannot be seen from here.
+  if (!context && (errno == EINVAL || errno == ENOENT)) return {};
   if (!context) return last_error("fspick '", rootfs, "'");
   if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
     return last_error("reconfigure '", rootfs, "'");

@@ -1,5 +1,7 @@
 #include "mgr/volumes.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -57,6 +59,13 @@ bool is_own(const std::vector<std::string>& own_destinations, std::string_view d
   return std::any_of(own_destinations.begin(), own_destinations.end(), [&](const std::string& own) {
     return own == "/" || clean_path(own) == destination;
   });
+}
+
+// As the caller sees it: an engine may have mounted it in a mount namespace of its own.
+std::string rootfs_of_caller(const RegisterRequest& request) {
+  const std::string root = join("/proc/", request.caller_pid, "/root");
+  const bool is_there = request.caller_pid != 0 && ::access(root.c_str(), F_OK) == 0;
+  return is_there ? root + request.rootfs : request.rootfs;
 }
 
 struct Record {
@@ -211,9 +220,10 @@ Result<Volumes::Stored> Volumes::prepare(const RegisterRequest& request,
 
 Result<std::vector<Volume>> Volumes::fill(int container_fd, const RegisterRequest& request,
                                           const std::atomic<bool>& cancelled) {
-  const RootDir rootfs = TRY(RootDir::open(request.rootfs).in("rootfs"));
+  const std::string rootfs_path = rootfs_of_caller(request);
+  const RootDir rootfs = TRY(RootDir::open(rootfs_path).in("rootfs"));
   const Home home = TRY(make_home(container_fd, request, rootfs));
-  TRY(move_all(home, VolumePlace::kBesideLayer, request.rootfs, cancelled));
+  TRY(move_all(home, VolumePlace::kBesideLayer, rootfs_path, cancelled));
   std::vector<Volume> volumes;
   for (const SpecialDirectory& special : kSpecialDirectories) {
     if (is_own(request.own_destinations, special.destination)) continue;
@@ -292,7 +302,6 @@ Result<void> Volumes::move_all(const Home& home, VolumePlace place, const std::s
   }
   if (!has_moved) return first;
   const Result<void> forgotten = forget_cached_names(rootfs);
-  // Not mounted: then there is nothing that could remember.
   if (first.ok() && !forgotten.ok() && place == VolumePlace::kBesideLayer) return forgotten;
   return first;
 }
