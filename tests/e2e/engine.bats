@@ -263,8 +263,8 @@ teardown_file() {
   wait_for 90 inner_docker_is_up keeper
   run docker exec keeper docker cp kept:/file -
   assert_contains "$output" content
-  volume=$(docker inspect --format '{{.GraphDriver.Data.UpperDir}}' keeper)
-  volume=${volume%/*}/sysbox-volumes/docker
+  volume=$(find "$SUITE_DIR/docker/data" -type d -path '*/sysbox-volumes/docker' -prune \
+    -inum "$(stat --format %i "/proc/$(init_pid keeper)/root/var/lib/docker")")
   [[ -d $volume/overlay2 ]]
   docker rm --force keeper
   volume_is_gone() { [[ ! -e $volume ]]; }
