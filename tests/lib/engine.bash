@@ -86,7 +86,8 @@ need_machine() { # NAME [DOCKER_OPTION...]
       "$(docker logs "$1" 2>&1 | tail -n 20)"
   # A kernel may have no nf_tables for IP, as user-mode Linux: then Docker inside needs what an
   # administrator would choose there.
-  docker exec "$1" sh -c '! command -v iptables || iptables --table nat --list-rules || {
+  docker exec "$1" sh -c '! command -v iptables ||
+    { iptables --table nat --new-chain probe && iptables --table nat --delete-chain probe; } || {
       update-alternatives --set iptables /usr/sbin/iptables-legacy
       systemctl reset-failed && systemctl restart docker.socket docker
     }' >/dev/null 2>&1 || :
