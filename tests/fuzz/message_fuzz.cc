@@ -35,7 +35,7 @@ void check_message(std::string_view text) {
   const Result<nlohmann::json> json = parse_json(text);
   if (!json.ok()) return;
   check_register(json.value());
-  static_cast<void>(mgr::parse_unregister_request(json.value()).ok());
+  static_cast<void>(mgr::parse_id_request(json.value()).ok());
   static_cast<void>(mgr::parse_register_reply(json.value()).ok());
   static_cast<void>(mgr::parse_list_reply(json.value()).ok());
   if (!json.value().is_object()) return;
