@@ -11,9 +11,7 @@ setup_file() {
   suite_start nested
   daemons_start
   engine_start
-  import_images workshop
-  docker import - engines <"$(engines_tar)" >/dev/null
-  docker import - stable <"$(stable_tar)" >/dev/null
+  import_images small
 }
 teardown_file() {
   engine_stop
@@ -25,6 +23,7 @@ in_machine() { timeout $((150 * SLOWER)) docker exec machine bash -c "$1"; }
 as_ann() { in_machine "su - ann -c 'export XDG_RUNTIME_DIR=/run/user/1000; $1'"; }
 
 need_workshop() {
+  need_image machine workshop --change 'CMD ["/sbin/init"]'
   need_machine machine
   in_machine 'test -e /compose' && return
   give machine /busybox.oci <"$(busybox_oci)"
@@ -56,12 +55,15 @@ need_workshop() {
 @test "Docker inside a container of the inner Docker" {
   need_workshop
   need_inner_busybox machine
+  give machine /first <<<"$engine_first"
   in_machine 'tar --one-file-system -C / -cf - bin sbin lib lib64 etc usr/bin usr/sbin usr/lib usr/lib64 |
     docker import - system >/dev/null
-    docker run --detach --privileged --name third --volume /var/lib/docker system \
-      sh -c "mkdir -p /run /tmp /var/run /root; exec dockerd" >/dev/null'
+    docker run --detach --privileged --name third --volume /var/lib/docker --volume /first:/first:ro system \
+      sh -c "mkdir -p /run /tmp /var/run /root; . /first; exec dockerd" >/dev/null'
   third_is_up() { in_machine 'docker exec third docker version'; }
-  wait_for 60 third_is_up || fail "$(in_machine 'docker logs third 2>&1 | tail')"
+  third_is_up_or_ended() { third_is_up || [[ $(in_machine 'docker ps --quiet --filter name=third') = "" ]]; }
+  wait_for 60 third_is_up_or_ended || :
+  third_is_up >/dev/null || fail "$(in_machine 'docker logs third 2>&1 | tail')"
   in_machine 'docker exec --interactive third docker import - busybox </busybox.tar >/dev/null'
   run in_machine 'docker exec third docker info --format "{{.Driver}}"
     docker exec third docker run --rm --memory 32m busybox grep MemTotal /proc/meminfo
@@ -116,7 +118,9 @@ need_workshop() {
 
 @test "systemd-nspawn, bubblewrap, unshare" {
   need_workshop
+  # An image without systemd is an old one to nspawn, which gives it the cgroups of its day if not told otherwise.
   run in_machine 'mkdir -p /srv/small/usr && tar -C /srv/small -xf /busybox.tar && touch /srv/small/etc/os-release
+    [[ ! -e /sys/fs/cgroup/cgroup.controllers ]] || export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
     systemd-nspawn --quiet --directory /srv/small --pipe --register=no sh -c "id -u; ls -d /proc/self; cat /proc/sys/kernel/hostname"'
   assert_ok
   assert_equal "${lines[*]}" "0 /proc/self small"
@@ -143,9 +147,11 @@ need_workshop() {
 # A container whose only service is the engine.
 start_docker() { # NAME IMAGE [DAEMON_CONFIG]
   docker rm --force --volumes "$1" >/dev/null 2>&1 || :
+  need_image "$2"
   drun --detach --name "$1" "$2" sh -c \
-    "mkdir -p /etc/docker; echo '${3:-{\}}' >/etc/docker/daemon.json; exec dockerd" >/dev/null
-  wait_for 60 inner_docker_is_up "$1" || fail "$(docker logs "$1" 2>&1 | tail)"
+    "mkdir -p /etc/docker; echo '${3:-{\}}' >/etc/docker/daemon.json; $engine_first exec dockerd" >/dev/null
+  wait_for 60 inner_docker_is_up_or_ended "$1" || :
+  inner_docker_is_up "$1" >/dev/null || fail "$(docker logs "$1" 2>&1 | tail)"
   docker exec --interactive "$1" docker import - busybox <"$(busybox_tar)" >/dev/null
   put_recipes "$1"
   as_root "$1"
@@ -165,9 +171,15 @@ start_docker() { # NAME IMAGE [DAEMON_CONFIG]
   docker rm --force --volumes stable
 }
 
+need_newest() {
+  as_root newest
+  [[ -n $(docker ps --quiet --filter 'name=^newest$') ]] ||
+    start_docker newest engines '{"runtimes": {"crun": {"path": "/usr/bin/crun"},
+      "runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=none"]}}}'
+}
+
 @test "the newest Docker: overlay2, classic builds, buildx, compose" {
-  start_docker newest engines '{"runtimes": {"crun": {"path": "/usr/bin/crun"},
-    "runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=none"]}}}'
+  need_newest
   assert_equal "$(docker exec newest docker info --format '{{.Driver}}')" overlay2
   check_docker_limits
   check_docker newest
@@ -179,7 +191,7 @@ start_docker() { # NAME IMAGE [DAEMON_CONFIG]
 
 # gVisor of this age takes every network namespace of a new kernel for the host's: no network.
 @test "the newest Docker with crun and with gVisor as its runtime" {
-  as_root newest
+  need_newest
   tell "$(docker exec newest sh -c 'crun --version | head -n 1; runsc --version | head -n 1' | tr '\n' ' ')"
   run inner 'docker run --rm --runtime crun --memory 64m busybox grep MemTotal /proc/meminfo
     docker run --rm --runtime runsc busybox dmesg | grep -o "Starting gVisor"'
@@ -188,6 +200,7 @@ start_docker() { # NAME IMAGE [DAEMON_CONFIG]
 
 # Not beside Docker, which lets through what is for its own containers only, as on any machine.
 @test "the newest Podman, with crun and with runc" {
+  need_image engines
   drun --detach --name pods engines sh -c \
     'mount --make-rshared / && trap "exit 0" TERM; while :; do sleep 1 & wait; done' >/dev/null
   put_recipes pods
@@ -204,8 +217,8 @@ start_docker() { # NAME IMAGE [DAEMON_CONFIG]
 }
 
 @test "containerd 2 with ctr" {
-  docker exec --interactive newest sh -c 'cat >/busybox.oci' <"$(busybox_oci)"
-  as_root newest
+  need_newest
+  give newest /busybox.oci <"$(busybox_oci)"
   tell "$(docker exec newest ctr --version)"
   # dockerd's own containerd.
   run inner 'export CONTAINERD_ADDRESS=/run/docker/containerd/containerd.sock

@@ -11,8 +11,7 @@ setup_file() {
   suite_start users 32
   daemons_start
   engine_start
-  import_images workshop
-  docker import - engines <"$(engines_tar)" >/dev/null
+  import_images small
 }
 teardown_file() {
   engine_stop
@@ -23,6 +22,7 @@ teardown_file() {
 # an overlay is refused by the kernel.
 enough_ids=(--env SYSBOX_IDS=196608 --volume /home)
 need_user_machine() {
+  need_image machine workshop --change 'CMD ["/sbin/init"]'
   need_machine machine "${enough_ids[@]}"
   docker exec machine id ann >/dev/null 2>&1 || {
     add_user machine
@@ -32,6 +32,7 @@ need_user_machine() {
 }
 need_newest() { # without systemd
   [[ -z $(docker ps --quiet --filter 'name=^newest$') ]] || { as_user newest && return; }
+  need_image engines
   drun --detach --name newest "${enough_ids[@]}" engines sh -c \
     'mount --make-rshared / && trap "exit 0" TERM; while :; do sleep 1 & wait; done' >/dev/null
   add_user newest

@@ -11,6 +11,26 @@ inner() { # SCRIPT
 # What a check says about itself, among the results.
 tell() { echo "# $*" >&3; }
 
+# The image of an archive, when a test first asks for it.
+need_image() { # NAME [ARCHIVE [IMPORT_OPTION...]]
+  docker image inspect "$1" >/dev/null 2>&1 || docker import "${@:3}" - "$1" <"$("${2:-$1}_tar")" >/dev/null
+}
+# What comes before an engine that is its container's first process, in sh, as in any container: cgroup v2 has
+# no cgroup that holds processes and limited cgroups too, and of iptables' two interfaces to the kernel it may
+# have only the older one.
+# shellcheck disable=SC2016,SC2034 # for that sh, used by the suites
+engine_first='
+for try in 1 2 3 4 5; do
+  [ -e /sys/fs/cgroup/cgroup.controllers ] || break
+  mkdir -p /sys/fs/cgroup/init
+  while read -r pid; do echo $pid >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
+  sed "s/[^ ][^ ]*/+&/g" /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control && break
+done
+iptables --table nat --new-chain probe && iptables --table nat --delete-chain probe ||
+  for name in iptables ip6tables; do ln -sfn $name-legacy /usr/sbin/$name; done
+'
+inner_docker_is_up_or_ended() { inner_docker_is_up "$1" || ! is_running "$1"; }
+
 # A user as useradd makes her, with the distribution's own choice of subordinate ids.
 add_user() { # CONTAINER
   docker exec --interactive "$1" bash -e <<'S'
