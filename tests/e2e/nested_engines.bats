@@ -55,7 +55,7 @@ need_workshop() {
 @test "Docker inside a container of the inner Docker" {
   need_workshop
   need_inner_busybox machine
-  give machine /first <<<"$engine_first"
+  give machine /first <<<"$(engine_first)"
   in_machine 'tar --one-file-system -C / -cf - bin sbin lib lib64 etc usr/bin usr/sbin usr/lib usr/lib64 |
     docker import - system >/dev/null
     docker run --detach --privileged --name third --volume /var/lib/docker --volume /first:/first:ro system \
@@ -149,7 +149,9 @@ start_docker() { # NAME IMAGE [DAEMON_CONFIG]
   docker rm --force --volumes "$1" >/dev/null 2>&1 || :
   need_image "$2"
   drun --detach --name "$1" "$2" sh -c \
-    "mkdir -p /etc/docker; echo '${3:-{\}}' >/etc/docker/daemon.json; $engine_first exec dockerd" >/dev/null
+    "mkdir -p /etc/docker; echo '${3:-{\}}' >/etc/docker/daemon.json
+    $(engine_first)
+    exec dockerd" >/dev/null
   wait_for 60 inner_docker_is_up_or_ended "$1" || :
   inner_docker_is_up "$1" >/dev/null || fail "$(docker logs "$1" 2>&1 | tail)"
   docker exec --interactive "$1" docker import - busybox <"$(busybox_tar)" >/dev/null

@@ -18,8 +18,8 @@ need_image() { # NAME [ARCHIVE [IMPORT_OPTION...]]
 # What comes before an engine that is its container's first process, in sh, as in any container: cgroup v2 has
 # no cgroup that holds processes and limited cgroups too, and of iptables' two interfaces to the kernel it may
 # have only the older one.
-# shellcheck disable=SC2016,SC2034 # for that sh, used by the suites
-engine_first='
+engine_first() {
+  cat <<'S'
 for try in 1 2 3 4 5; do
   [ -e /sys/fs/cgroup/cgroup.controllers ] || break
   mkdir -p /sys/fs/cgroup/init
@@ -28,7 +28,8 @@ for try in 1 2 3 4 5; do
 done
 iptables --table nat --new-chain probe && iptables --table nat --delete-chain probe ||
   for name in iptables ip6tables; do ln -sfn $name-legacy /usr/sbin/$name; done
-'
+S
+}
 inner_docker_is_up_or_ended() { inner_docker_is_up "$1" || ! is_running "$1"; }
 
 # A user as useradd makes her, with the distribution's own choice of subordinate ids.
