@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "child_process.h"
+#include "common/id_map_text.h"
 #include "scratch_directory.h"
 
 namespace sysbox::mgr {
@@ -267,13 +268,18 @@ TEST_F(PodsOnDisk, IdsThatProcessesOutsideOfItUseAreNoPods) {
 }
 
 TEST_F(PodsOnDisk, AUserNamespaceInsideThePodIsThePods) {
-  std::optional<ChildProcess> inner;
-  inner.emplace(std::vector<std::string>{"nsenter", "--user", "--preserve-credentials", "--target",
-                                         std::to_string(pod_->pid()), "unshare", "--user",
-                                         "--map-root-user", "sleep", "60"});
-  const std::string map = "/proc/" + std::to_string(inner->pid()) + "/uid_map";
-  // Before it is there the process is in ours, where it is nobody's concern.
-  eventually([&] { return contents_of(map).find("4294967295") == std::string::npos; });
+  const std::string gid_map = "/proc/" + std::to_string(pod_->pid()) + "/gid_map";
+  ASSERT_TRUE(sys::write_file(gid_map, join("0 ", kFirst, " 65536")).ok());
+  ChildProcess inner({"nsenter", "--user", "--target", std::to_string(pod_->pid()), "unshare",
+                      "--user", "--map-root-user", "sleep", "60"});
+  const std::string map = "/proc/" + std::to_string(inner.pid()) + "/uid_map";
+  const auto maps_one_id_of_the_pod = [&] {
+    const IdMap inner_map = parse_id_map_text(contents_of(map));
+    return inner_map.entries.size() == 1 && inner_map.entries[0].host_first == kFirst &&
+           inner_map.entries[0].count == 1;
+  };
+  ASSERT_TRUE(eventually(maps_one_id_of_the_pod));
+  ASSERT_NE(user_namespace_of(inner), user_namespace_of(*pod_));
   EXPECT_TRUE(join_pod("app").ok());
 }
 
@@ -281,6 +287,9 @@ TEST_F(PodsOnDisk, AUserNamespaceInsideThePodIsThePods) {
 // user namespace of the first.
 TEST_F(PodsOnDisk, AnOldUserNamespaceDoesNotShareItsIdsNextOwner) {
   const std::uint64_t old_namespace = user_namespace_of(*pod_);
+  // Otherwise the kernel may give its number to the next one.
+  const UniqueFd pin =
+      sys::openat(AT_FDCWD, join("/proc/", pod_->pid(), "/ns/user"), O_RDONLY).value();
   pod_->stop(SIGKILL);
   ASSERT_EQ(add("next").value().uids, kSlot0);
   const Result<RegisterReply> refused =
