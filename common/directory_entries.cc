@@ -7,6 +7,10 @@
 
 namespace sysbox {
 
+Result<UniqueFd> open_directory(int parent_fd, const std::string& name) {
+  return sys::openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
 Result<void> for_each_entry(int directory_fd,
                             const std::function<Result<void>(const struct dirent&)>& use) {
   // A descriptor of its own: the stream closes it, and has a position of its own.

@@ -1,14 +1,19 @@
 #pragma once
 
-// Walks one directory by descriptor.
+// Opens and walks one directory by descriptor.
 
 #include <dirent.h>
 
 #include <functional>
+#include <string>
 
 #include "common/result.h"
+#include "common/unique_fd.h"
 
 namespace sysbox {
+
+// ENOTDIR if `name` is a link, wherever it leads.
+Result<UniqueFd> open_directory(int parent_fd, const std::string& name);
 
 // Calls `use` for each entry but "." and "..", and ends with its first error. The entries are
 // not gathered first: a container decides how many there are. `use` may delete the entry.

@@ -8,7 +8,7 @@
 namespace sysbox::fs {
 namespace {
 
-constexpr double kSecondNs = 1e9;
+constexpr double kNsPerSecond = 1e9;
 constexpr std::array kLoadPeriodsSeconds = {60.0, 300.0, 900.0};
 // The kernel takes a sample each 5 s (LOAD_FREQ).
 constexpr std::uint64_t kLoadSampleNs = 5'000'000'000;
@@ -81,8 +81,8 @@ void LoadAverage::update(std::uint64_t now_ns, std::uint64_t busy_ns, std::uint6
   // What was runnable in the long time without a reader is known by its cpu time; the count of
   // this moment stands for the last sampling period only.
   const std::uint64_t recent = std::min(elapsed, kLoadSampleNs);
-  decay(static_cast<double>(elapsed - recent) / kSecondNs, busy);
-  decay(static_cast<double>(recent) / kSecondNs, std::max(busy, static_cast<double>(runnable)));
+  decay(static_cast<double>(elapsed - recent) / kNsPerSecond, busy);
+  decay(static_cast<double>(recent) / kNsPerSecond, std::max(busy, static_cast<double>(runnable)));
   last_ns_ = now_ns;
   last_busy_ns_ = busy_ns;
 }

@@ -16,8 +16,8 @@ constexpr auto kConnectTimeout = 900ms;
 constexpr auto kReplyTimeout = 10s;
 // The image's content of a special directory may be gigabytes of preloaded inner images.
 constexpr auto kRegisterTimeout = 10min;
-// Looks at every file of the volumes once.
-constexpr auto kPublishTimeout = 60s;
+// A move of volumes looks at every file of them once, and may have to wait for another.
+constexpr auto kMoveTimeout = 2min;
 
 Result<nlohmann::json> call(const std::string& socket_path, const std::string& method,
                             const nlohmann::json& parameters, std::chrono::milliseconds timeout) {
@@ -43,17 +43,17 @@ Result<RegisterReply> Client::register_container(const RegisterRequest& request)
 }
 
 Result<void> Client::unregister_container(const std::string& id) {
-  TRY(call(socket_path_, "Unregister", id_request(id), kPublishTimeout));
+  TRY(call(socket_path_, "Unregister", id_request(id), kMoveTimeout));
   return {};
 }
 
 Result<void> Client::pause_container(const std::string& id) {
-  TRY(call(socket_path_, "Pause", id_request(id), kPublishTimeout));
+  TRY(call(socket_path_, "Pause", id_request(id), kMoveTimeout));
   return {};
 }
 
 Result<void> Client::resume_container(const std::string& id) {
-  TRY(call(socket_path_, "Resume", id_request(id), kReplyTimeout));
+  TRY(call(socket_path_, "Resume", id_request(id), kMoveTimeout));
   return {};
 }
 

@@ -33,19 +33,13 @@ Result<Volume> parse_volume(const nlohmann::json& json, const std::string& path)
   return volume;
 }
 
-// A member that must be there; JsonFields has no required object of its own.
-void require_range(JsonFields& fields, const char* name, IdRange& range) {
-  if (fields.find(name) == nullptr) return fields.fail(fields.path_of(name), "is missing");
-  fields.optional_object(name, range, parse_id_range);
-}
-
 Result<ListedContainer> parse_listed_container(const nlohmann::json& json,
                                                const std::string& path) {
   ListedContainer container;
   JsonFields fields(json, path);
   fields.required("id", container.id);
-  require_range(fields, "uids", container.uids);
-  require_range(fields, "gids", container.gids);
+  fields.required_object("uids", container.uids, parse_id_range);
+  fields.required_object("gids", container.gids, parse_id_range);
   fields.optional_array("volumes", container.volumes, parse_volume);
   TRY(std::move(fields).finish());
   return container;
@@ -131,8 +125,8 @@ Result<RegisterRequest> parse_register_request(const nlohmann::json& json) {
 Result<RegisterReply> parse_register_reply(const nlohmann::json& json) {
   RegisterReply reply;
   JsonFields fields(json, "");
-  require_range(fields, "uids", reply.uids);
-  require_range(fields, "gids", reply.gids);
+  fields.required_object("uids", reply.uids, parse_id_range);
+  fields.required_object("gids", reply.gids, parse_id_range);
   fields.optional_array("volumes", reply.volumes, parse_volume);
   TRY(std::move(fields).finish());
   return reply;

@@ -23,7 +23,6 @@ constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RE
 constexpr const char* kVolumeMark = "trusted.sysbox.volume";
 constexpr const char* kCoveredMark = "trusted.sysbox.mount-point";
 constexpr const char* kOpaque = "trusted.overlay.opaque";
-constexpr auto kListingTime = std::chrono::seconds(20);
 
 Result<void> set_mark(int fd, const char* name, const std::string& value) {
   if (::fsetxattr(fd, name, value.data(), value.size(), 0) == 0) return {};
@@ -36,10 +35,6 @@ Result<std::optional<std::string>> find_mark(int fd, const char* name) {
   if (size >= 0) return {std::string(value.data(), static_cast<std::size_t>(size))};
   if (errno == ENODATA || errno == EOPNOTSUPP) return {std::nullopt};
   return last_error("read attribute ", name);
-}
-
-Result<UniqueFd> open_directory(int parent_fd, const std::string& name) {
-  return sys::openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 bool is_absent(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
@@ -114,10 +109,10 @@ Result<std::string> find_path_in_layer(const RootDir& rootfs, const std::string&
   return path.substr(top == "/" ? 1 : top.size() + 1);
 }
 
-Result<bool> publish_volume(int place_fd, const std::string& name, int upper_fd,
+Result<bool> publish_volume(int place_fd, const std::string& name, int upper_fd, Deadline deadline,
                             const std::atomic<bool>& cancelled) {
-  const auto describe = [&cancelled](int volume_fd) {
-    return write_layer_attributes(volume_fd, after(kListingTime), cancelled)
+  const auto describe = [deadline, &cancelled](int volume_fd) {
+    return write_layer_attributes(volume_fd, deadline, cancelled)
         .in("whiteouts and attributes of files will be missing in images made of it");
   };
   const Result<UniqueFd> volume = open_directory(place_fd, name);

@@ -33,7 +33,9 @@ Result<std::string> find_path_in_layer(const RootDir& rootfs, const std::string&
 
 // True if it was moved. Nothing is done for one that is there already, has no mark, or is empty
 // and hides nothing.
-Result<bool> publish_volume(int place_fd, const std::string& name, int upper_fd,
+// Once it is in the layer its attributes are listed; too late for them is a mistake like others,
+// but leaves it there.
+Result<bool> publish_volume(int place_fd, const std::string& name, int upper_fd, Deadline deadline,
                             const std::atomic<bool>& cancelled);
 // True if it was moved. A volume that was removed from the layer meanwhile is gone.
 Result<bool> withdraw_volume(int place_fd, const std::string& name, int upper_fd);

@@ -27,15 +27,13 @@ constexpr const char* kUnfinishedName = "unfinished";
 constexpr const char* kHomeName = "sysbox-volumes";
 // No container can have this id.
 constexpr const char* kTrashName = "~trash";
+// Of all volumes of a container: a stop waits for it.
+constexpr auto kListingTime = std::chrono::seconds(40);
 
 static_assert(std::is_sorted(kSpecialDirectories.begin(), kSpecialDirectories.end(),
                              [](const SpecialDirectory& a, const SpecialDirectory& b) {
                                return a.destination < b.destination;
                              }));
-
-Result<UniqueFd> open_directory(int parent_fd, const std::string& name) {
-  return sys::openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-}
 
 // Private to root: what lies below may hold setuid programs of a container.
 Result<UniqueFd> make_private_directory(int parent_fd, const std::string& name) {
@@ -95,8 +93,7 @@ Result<Record> read_record(int container_fd) {
   Record record;
   JsonFields fields(json, "");
   fields.required("version", version);
-  if (fields.find("lifeline") == nullptr) fields.fail("lifeline", "is missing");
-  fields.optional_object("lifeline", record.lifeline, parse_lifeline);
+  fields.required_object("lifeline", record.lifeline, parse_lifeline);
   fields.optional("rootfs", record.rootfs);
   fields.optional("upper_layer", record.upper_layer);
   TRY(std::move(fields).finish().in(kRecordName));
@@ -289,13 +286,14 @@ Result<void> Volumes::move_all(const Home& home, VolumePlace place, const std::s
                                const std::atomic<bool>& cancelled) {
   if (home.upper_layer.empty()) return {};
   const UniqueFd upper = TRY(sys::open(home.upper_layer, O_RDONLY | O_DIRECTORY));
+  const Deadline deadline = after(kListingTime);
   bool has_moved = false;
   Result<void> first;
   for (const SpecialDirectory& special : kSpecialDirectories) {
     const std::string name(special.name);
     const Result<bool> moved =
         place == VolumePlace::kInLayer
-            ? publish_volume(home.directory.get(), name, upper.get(), cancelled)
+            ? publish_volume(home.directory.get(), name, upper.get(), deadline, cancelled)
             : withdraw_volume(home.directory.get(), name, upper.get());
     has_moved |= moved.ok() ? moved.value() : true;
     if (first.ok() && !moved.ok()) first = Error(moved.error()).in(join(home.path, "/", name));

@@ -1,6 +1,5 @@
 #include "runc-ext/container/state_dir.h"
 
-#include <dirent.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -8,9 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <memory>
 #include <string_view>
 
+#include "common/directory_entries.h"
 #include "common/root_dir.h"
 #include "common/state_file.h"
 #include "runc-ext/container/record_json.h"
@@ -52,37 +51,20 @@ Result<void> make_directories(const std::string& path) {
   }
 }
 
-// The names in a directory, without "." and "..".
-Result<std::vector<std::string>> names_in(int directory_fd) {
-  UniqueFd own = TRY(sys::openat(directory_fd, ".", O_RDONLY | O_DIRECTORY));
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(own.get()), ::closedir);
-  if (!directory) return last_error("read directory");
-  [[maybe_unused]] const int taken_over = own.release();
-  std::vector<std::string> names;
-  errno = 0;
-  while (const struct dirent* entry = ::readdir(directory.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  if (errno != 0) return last_error("read directory");
-  return names;
-}
-
 // All that is ours in the directory: files, and directories of files (that of the notify socket).
 Result<void> remove_content(int directory_fd) {
-  for (const std::string& name : TRY(names_in(directory_fd))) {
-    Result<void> removed = sys::unlinkat(directory_fd, name);
+  return for_each_entry(directory_fd, [&](const struct dirent& entry) -> Result<void> {
+    Result<void> removed = sys::unlinkat(directory_fd, entry.d_name);
     if (!removed.ok() && removed.error().code() == EISDIR) {
-      const UniqueFd inner =
-          TRY(sys::openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      for (const std::string& file : TRY(names_in(inner.get()))) {
-        TRY(sys::unlinkat(inner.get(), file));
-      }
-      removed = sys::unlinkat(directory_fd, name, AT_REMOVEDIR);
+      const UniqueFd inner = TRY(open_directory(directory_fd, entry.d_name));
+      TRY(for_each_entry(inner.get(), [&](const struct dirent& file) {
+        return sys::unlinkat(inner.get(), file.d_name);
+      }));
+      removed = sys::unlinkat(directory_fd, entry.d_name, AT_REMOVEDIR);
     }
-    if (!removed.ok() && removed.error().code() != ENOENT) return removed;
-  }
-  return {};
+    if (!removed.ok() && removed.error().code() == ENOENT) return {};
+    return removed;
+  });
 }
 
 // The pid that holds the flock of this file, or 0: /proc/locks has lines such as
@@ -142,7 +124,7 @@ Result<StateDir> StateDir::create(const std::string& root, const std::string& id
     return Error(EEXIST, join("container with id '", id, "' already exists"));
   }
   TRY(std::move(made));
-  UniqueFd directory = TRY(sys::openat(parent.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  UniqueFd directory = TRY(open_directory(parent.get(), id));
   return StateDir(root, id, std::move(directory));
 }
 
@@ -159,14 +141,16 @@ Result<std::vector<std::string>> StateDir::list(const std::string& root) {
   if (!directory.ok() && directory.error().code() == ENOENT) return std::vector<std::string>{};
   if (!directory.ok()) return directory.error();
   std::vector<std::string> ids;
-  for (std::string& name : TRY(names_in(directory.value().get()).in(root))) {
-    const Result<struct stat> entry =
-        sys::fstatat(directory.value().get(), name, AT_SYMLINK_NOFOLLOW);
+  const auto note_container = [&](const struct dirent& entry) -> Result<void> {
+    const Result<struct stat> info =
+        sys::fstatat(directory.value().get(), entry.d_name, AT_SYMLINK_NOFOLLOW);
     // One that is gone meanwhile is no container any more.
-    if (is_valid_id(name) && entry.ok() && S_ISDIR(entry.value().st_mode)) {
-      ids.push_back(std::move(name));
+    if (is_valid_id(entry.d_name) && info.ok() && S_ISDIR(info.value().st_mode)) {
+      ids.emplace_back(entry.d_name);
     }
-  }
+    return {};
+  };
+  TRY(for_each_entry(directory.value().get(), note_container).in(root));
   std::sort(ids.begin(), ids.end());
   return ids;
 }

@@ -68,6 +68,10 @@ teardown() {
   assert_equal "$output" "$(printf '%s\n' read files)"
 }
 
+assert_answers() { # PROGRAM COLUMN
+  run compare_answers "$@" <"$SUITE_DIR/answers"
+  assert_ok
+}
 # Compares what a program printed with a column of its table: a value may be one of several.
 compare_answers() { # PROGRAM COLUMN <OUTPUT
   awk -v column="$2" -v table="$BATS_TEST_DIRNAME/../kernel/${1/-/_}.expected" '
@@ -107,47 +111,40 @@ needs_a_machine() {
 
 @test "every decided call answers as the table says: inside" {
   answers_inside syscall-answers
-  run compare_answers syscall-answers 3 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers syscall-answers 3
 }
 
 @test "every decided call answers as the table says: root of a user namespace" {
   answers_outside syscall-answers "${user_namespace[@]}"
-  run compare_answers syscall-answers 4 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers syscall-answers 4
 }
 
 @test "every decided call answers as the table says: root of a machine" {
   needs_a_machine "sets clocks and asks for swap"
   answers_outside syscall-answers
-  run compare_answers syscall-answers 2 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers syscall-answers 2
 }
 
 @test "calls around mounts answer as the table says: inside" {
   answers_inside mount-answers
-  run compare_answers mount-answers 3 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers mount-answers 3
 }
 
 @test "calls around mounts answer as the table says: inside, by a 32-bit program" {
   answers_inside mount-answers --32
   [[ $(cat "$SUITE_DIR/answers") != "no 32-bit"* ]] || skip "no 32-bit system calls here"
-  run compare_answers mount-answers 3 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers mount-answers 3
 }
 
 @test "calls around mounts answer as the table says: root of a user namespace" {
   answers_outside mount-answers "${user_namespace[@]}"
-  run compare_answers mount-answers 4 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers mount-answers 4
 }
 
 @test "calls around mounts answer as the table says: root of a machine" {
   needs_a_machine "makes nodes and mounts of the machine's own"
   answers_outside mount-answers
-  run compare_answers mount-answers 2 <"$SUITE_DIR/answers"
-  assert_ok
+  assert_answers mount-answers 2
 }
 
 @test "nothing is left behind, and no setting of the host has changed" {

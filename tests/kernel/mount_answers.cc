@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -24,6 +23,8 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+
+#include "tests/kernel/child_text.h"
 
 namespace sysbox::answers {
 namespace {
@@ -100,26 +101,6 @@ std::string run_on_low_stack(const Probe& probe) {
   ::makecontext(&there, run_current, 0);
   ::swapcontext(&here, &there);
   return given;
-}
-
-template <typename Body>
-std::string text_of_child(const Body& body) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return "pipe";
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::alarm(60);
-    const std::string text = body();
-    ::_exit(::write(pipe[1], text.data(), text.size()) < 0 ? 1 : 0);
-  }
-  ::close(pipe[1]);
-  std::array<char, 256> text{};
-  const ssize_t size = ::read(pipe[0], text.data(), text.size());
-  ::close(pipe[0]);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (WIFSIGNALED(status)) return "signal" + std::to_string(WTERMSIG(status));
-  return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : "nothing";
 }
 
 std::string answer_of(const Probe& probe) {
@@ -250,8 +231,6 @@ long enter_user_namespace(int others) {
   std::ofstream("/proc/self/gid_map") << "0 0 1";
   return ::geteuid() == 0 ? 0 : -1;
 }
-
-std::string in_child(std::string (*body)()) { return text_of_child(body); }
 
 int print_answers(std::span<char*> arguments) {
   if (!arguments.empty() && std::string_view(arguments[0]) == "--32") {

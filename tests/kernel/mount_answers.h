@@ -111,7 +111,5 @@ long mount_tmpfs(const char* target);
 long drop_capability(int capability);
 // A user namespace with others, in which this process is root.
 long enter_user_namespace(int others);
-// What a child says.
-std::string in_child(std::string (*body)());
 
 }  // namespace sysbox::answers

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "tests/kernel/child_text.h"
 #include "tests/kernel/mount_answers.h"
 
 namespace sysbox::answers {
@@ -109,11 +110,7 @@ std::string capability_lost_between() {
 // A context of the parent's user namespace, used by root of a nested one.
 std::string nested(int others, const char* type, const char* file) {
   if (enter_user_namespace(others | CLONE_NEWNS) != 0) return "unshare:" + answer(-1);
-  static const char* wanted_type;
-  static const char* wanted_file;
-  wanted_type = type;
-  wanted_file = file;
-  return in_child([] { return make_and_look(wanted_type, wanted_file); });
+  return text_of_child([type, file] { return make_and_look(type, file); });
 }
 
 // ---- move_mount

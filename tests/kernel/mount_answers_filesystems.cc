@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstring>
 
+#include "tests/kernel/child_text.h"
 #include "tests/kernel/mount_answers.h"
 
 namespace sysbox::answers {
@@ -119,11 +120,7 @@ std::string by_a_descriptor() {
 // A user namespace of one's own inside: what it may mount depends on its other namespaces.
 std::string nested(int others, const char* type, const char* file) {
   if (enter_user_namespace(others | CLONE_NEWNS) != 0) return "unshare:" + answer(-1);
-  static const char* wanted_type;
-  static const char* wanted_file;
-  wanted_type = type;
-  wanted_file = file;
-  return in_child([] { return mount_and_look(wanted_type, nullptr, wanted_file); });
+  return text_of_child([type, file] { return mount_and_look(type, nullptr, file); });
 }
 std::string nested_proc_covered() {
   if (mount_tmpfs("/proc/sys") != 0) return "cover:" + answer(-1);
@@ -131,7 +128,7 @@ std::string nested_proc_covered() {
 }
 std::string proc_of_new_pids() {
   if (call(kUnshare, CLONE_NEWPID) != 0) return "unshare:" + answer(-1);
-  return in_child([] {
+  return text_of_child([] {
     Steps step;
     step("mount", mount_new("proc", "dir"));
     step.holds("1", exists("dir/1") && !exists("dir/2"));

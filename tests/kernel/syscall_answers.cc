@@ -40,6 +40,8 @@
 #include <ctime>
 #include <string>
 
+#include "tests/kernel/child_text.h"
+
 namespace {
 
 constexpr const char* kFile = "syscall-answers.file";
@@ -378,25 +380,12 @@ constexpr Probe kProbes[] = {
 
 // In a child of its own: what it changes or hangs in is its own.
 std::string answer_of(const Probe& probe) {
-  std::array<int, 2> pipe{};
-  if (::pipe(pipe.data()) != 0) return "pipe";
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::alarm(10);
+  return sysbox::answers::text_of_child([&probe]() -> std::string {
     errno = 0;
     const long rc = probe.call();
     const char* const name = rc >= 0 ? "ok" : ::strerrorname_np(errno);
-    const std::string answer = name == nullptr ? "unknown" : name;
-    ::_exit(::write(pipe[1], answer.data(), answer.size()) < 0 ? 1 : 0);
-  }
-  ::close(pipe[1]);
-  std::array<char, 64> text{};
-  const ssize_t size = ::read(pipe[0], text.data(), text.size());
-  ::close(pipe[0]);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (WIFSIGNALED(status)) return "signal" + std::to_string(WTERMSIG(status));
-  return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : "nothing";
+    return name == nullptr ? "unknown" : name;
+  });
 }
 
 }  // namespace
