@@ -26,6 +26,7 @@ enum class TrappedCall {
   kOpenTree,
   kOpenTreeAttr,
   kMountSetattr,
+  kLandlockRestrictSelf,
 };
 
 // A condition on one argument: (argument & mask) == value.

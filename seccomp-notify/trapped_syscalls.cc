@@ -36,6 +36,11 @@ constexpr std::array kAttributeRules = {
     ArgumentRule{2, AT_RECURSIVE, 0},
 };
 
+// With a ruleset: -1 stands for none, and restricts nothing.
+constexpr std::array kRestrictRules = {
+    ArgumentRule{0, 0x80000000, 0},
+};
+
 constexpr std::array kUmountRules = {
     ArgumentRule{1, MNT_DETACH | MNT_EXPIRE, 0},  // with MNT_DETACH the pieces go along anyway
 };
@@ -66,6 +71,8 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mount_setattr", TrappedCall::kMountSetattr, kAttributeRules},
     TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
     TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},
+    TrappedSyscall{"landlock_restrict_self", TrappedCall::kLandlockRestrictSelf, kRestrictRules,
+                   446},
 };
 
 struct Architecture {

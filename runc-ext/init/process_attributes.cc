@@ -18,9 +18,22 @@
 namespace sysbox::runc {
 namespace {
 
+// RLIMIT_LOCKS limits nothing since Linux 2.4.25. By a lowered hard limit sysbox-fs knows the
+// programs that have restricted themselves (seccomp-notify/handlers/landlock.cc), so none begins
+// with one.
+void lift_lock_limit(pid_t pid) {
+  struct rlimit limit {};
+  if (::prlimit(pid, RLIMIT_LOCKS, nullptr, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return;
+  limit.rlim_max = RLIM_INFINITY;
+  if (::prlimit(pid, RLIMIT_LOCKS, &limit, nullptr) != 0) {
+    log::warning("RLIMIT_LOCKS: the hard limit may not be raised (no CAP_SYS_RESOURCE), no procfs ",
+                 "or sysfs can be mounted in the container");
+  }
+}
+
 Result<void> apply_rlimit(pid_t pid, const OciRlimit& limit) {
   struct rlimit wanted {
-    limit.soft, limit.hard
+    limit.soft, limit.resource == RLIMIT_LOCKS ? RLIM_INFINITY : limit.hard
   };
   const auto which = static_cast<__rlimit_resource>(limit.resource);
   if (::prlimit(pid, which, &wanted, nullptr) == 0) return {};
@@ -45,6 +58,7 @@ std::uint32_t word(std::uint64_t set, std::size_t index) {
 }  // namespace
 
 Result<void> apply_rlimits(pid_t pid, const std::vector<OciRlimit>& rlimits) {
+  lift_lock_limit(pid);
   for (const OciRlimit& limit : rlimits) TRY(apply_rlimit(pid, limit));
   return {};
 }

@@ -118,9 +118,12 @@ constexpr std::array kCalls = {
                  kAllowedUnlessNamed, "work"},
     DecidedCalls{"epoll_pwait2 futex_requeue futex_wait futex_waitv futex_wake rseq", kNative,
                  kAllowedUnlessNamed, "work"},
-    DecidedCalls{"landlock_add_rule landlock_create_ruleset landlock_restrict_self "
-                 "lsm_get_self_attr lsm_list_modules lsm_set_self_attr",
+    DecidedCalls{"landlock_add_rule landlock_create_ruleset lsm_get_self_attr lsm_list_modules "
+                 "lsm_set_self_attr",
                  kNative, kAllowedUnlessNamed, "work"},
+    DecidedCalls{"landlock_restrict_self", kEmulated, kAllowed,
+                 "works; for the program and those that it starts the calls around mounts, and "
+                 "mknod, are the kernel's alone from then on"},
 };
 
 const char* text_of(Decision decision) {

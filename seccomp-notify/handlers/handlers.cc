@@ -30,6 +30,11 @@ bool hides_nothing(const MountInfo& cover, const MountInfo& parent) {
   return std::find(kMountPoints.begin(), kMountPoints.end(), below) != kMountPoints.end();
 }
 
+bool acts_on_files(TrappedCall call) {
+  return call != TrappedCall::kSysinfo && call != TrappedCall::kSchedGetaffinity &&
+         call != TrappedCall::kLandlockRestrictSelf;
+}
+
 const char* filesystem_of(EmulatedKind kind) {
   return kind == EmulatedKind::kProc ? "proc" : "sysfs";
 }
@@ -143,6 +148,9 @@ Verdict refusal(const Assistance& with, const Error& error) {
 
 Verdict handle(TrappedCall call, const Assistance& with) {
   Result<Verdict> verdict = [&]() -> Result<Verdict> {
+    if (acts_on_files(call) && TRY(is_restricted_by_landlock(with.tracee))) {
+      return Verdict(LetKernelRunIt{});
+    }
     switch (call) {
       case TrappedCall::kMount:
         return handle_mount(with);
@@ -170,6 +178,8 @@ Verdict handle(TrappedCall call, const Assistance& with) {
         return handle_fsopen(with);
       case TrappedCall::kFsmount:
         return handle_fsmount(with);
+      case TrappedCall::kLandlockRestrictSelf:
+        return handle_landlock_restrict_self(with);
     }
     return Verdict(LetKernelRunIt{});
   }();

@@ -43,6 +43,11 @@ struct NodeArguments {
 };
 Result<Verdict> handle_mknod(const Assistance& with, const NodeArguments& arguments);
 
+Result<Verdict> handle_landlock_restrict_self(const Assistance& with);
+// Whether the caller, or the one that it descends from, has restricted itself by Landlock. What
+// we do we would do without its restrictions.
+Result<bool> is_restricted_by_landlock(const Tracee& tracee);
+
 Result<Verdict> handle_sched_getaffinity(const Assistance& with);
 // Leaves `count` cpus of a mask with more, from the one after `start` others on.
 void trim_cpu_mask(std::string& mask, std::size_t count, std::size_t start);
