@@ -14,6 +14,7 @@
 #include <array>
 #include <thread>
 
+#include "tests/kernel/child_text.h"
 #include "tests/kernel/mount_answers.h"
 
 namespace sysbox::answers {
@@ -120,7 +121,7 @@ const Probe kProbes[] = {
     {"landlock-new-proc", [] { return under_landlock(attach_new_proc); }},
     {"landlock-open_tree", [] { return under_landlock(attach_clone_of_root); }},
     {"landlock-node", [] { return under_landlock(make_null); }},
-    {"landlock-child", [] { return under_landlock([] { return in_child(mount_proc); }); }},
+    {"landlock-child", [] { return under_landlock([] { return text_of_child(mount_proc); }); }},
     {"landlock-thread", by_thread_under_landlock},
     {"landlock-of-sockets", landlock_of_sockets},
     {"filter-of-its-own", [] { return below_filter(SYS_mount); }},
