@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <random>
 #include <thread>
 
@@ -189,6 +191,69 @@ TEST_F(Daemon, KillBetweenTheContainersOfAPodKeepsItsIdsTogether) {
   }
   EXPECT_EQ(client().list().value().free_ranges, 3U);
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/ranges.journal.corrupt"));
+}
+
+class DaemonWithLayer : public Daemon {
+ protected:
+  void SetUp() override {
+    Daemon::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    for (const char* name : {"image", "c1/diff", "c1/work", "c1/merged"}) {
+      scratch_.make_directory(name);
+    }
+    const std::string options = join("lowerdir=", scratch_ / "image", ",upperdir=", upper(),
+                                     ",workdir=", scratch_ / "c1/work");
+    if (::mount("overlay", merged().c_str(), "overlay", 0, options.c_str()) != 0) {
+      GTEST_SKIP() << "cannot mount an overlay here";
+    }
+  }
+  void TearDown() override { ::umount2(merged().c_str(), MNT_DETACH); }
+  std::string upper() const { return scratch_ / "c1/diff"; }
+  std::string merged() const { return scratch_ / "c1/merged"; }
+  Result<RegisterReply> add() const {
+    RegisterRequest request;
+    request.id = "c1";
+    request.rootfs = merged();
+    request.lifeline = scratch_ / "c1";
+    request.upper_layer = upper();
+    return client().register_container(request);
+  }
+};
+
+// What is in a volume is at one of its two places at every moment, and the next move finds it.
+TEST_F(DaemonWithLayer, KillInTheMiddleOfAMoveLosesNoVolume) {
+  const Result<RegisterReply> added = add();
+  ASSERT_TRUE(added.ok()) << added.error().message();
+  const std::vector<Volume> volumes = added.value().volumes;
+  for (const Volume& volume : volumes) {
+    std::filesystem::create_directories(merged() + volume.destination);  // its mount point
+    std::ofstream(volume.source + "/inner") << volume.destination;
+  }
+  std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same sequence in each run
+  int interrupted = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::thread busy([&] {
+      while (client().pause_container("c1").ok() && client().resume_container("c1").ok()) {
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(500 + random() % 8000));
+    daemon_->stop(SIGKILL);
+    busy.join();
+    std::size_t in_layer = 0;
+    for (const Volume& volume : volumes) {
+      const bool is_in_layer = std::filesystem::exists(upper() + volume.destination + "/inner");
+      ASSERT_NE(is_in_layer, std::filesystem::exists(volume.source + "/inner")) << volume.source;
+      if (is_in_layer) ++in_layer;
+    }
+    if (in_layer != 0 && in_layer != volumes.size()) ++interrupted;
+    start();
+    const Result<void> resumed = client().resume_container("c1");
+    ASSERT_TRUE(resumed.ok()) << resumed.error().message();
+    for (const Volume& volume : volumes) {
+      ASSERT_EQ(contents_of(volume.source + "/inner"), volume.destination);
+    }
+  }
+  RecordProperty("kills_in_the_middle", interrupted);
 }
 
 TEST_F(Daemon, DataOfALivingContainerOutlivesKillAndDataOfADeadOneDoesNot) {
