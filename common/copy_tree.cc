@@ -8,6 +8,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -79,6 +80,19 @@ std::string path_of(int directory_fd, const std::string& name) {
   return join(fd_path(directory_fd), "/", name);
 }
 
+// A layer of an engine's that made its marks as root of a machine: an overlay that is mounted in a
+// user namespace knows them by another name only. Those that say what lies elsewhere it ignores.
+constexpr const char* kOpaque = "trusted.overlay.opaque";
+constexpr const char* kOpaqueOfUser = "user.overlay.opaque";
+
+Result<void> set_attribute(const std::string& target, const char* name, std::string_view value) {
+  if (::lsetxattr(target.c_str(), name, value.data(), value.size(), 0) != 0 &&
+      errno != EOPNOTSUPP) {
+    return last_error("set extended attribute ", name);
+  }
+  return {};
+}
+
 // All extended attributes; POSIX ACLs are two of them. What the target's file system has no
 // place for is left out.
 Result<void> copy_attributes(const std::string& source, const std::string& target) {
@@ -92,10 +106,9 @@ Result<void> copy_attributes(const std::string& source, const std::string& targe
     const ssize_t size = ::lgetxattr(source.c_str(), name, value.data(), value.size());
     if (size < 0 && errno == ENODATA) continue;
     if (size < 0) return last_error("read extended attribute ", name);
-    if (::lsetxattr(target.c_str(), name, value.data(), static_cast<std::size_t>(size), 0) != 0 &&
-        errno != EOPNOTSUPP) {
-      return last_error("set extended attribute ", name);
-    }
+    const std::string_view copied(value.data(), static_cast<std::size_t>(size));
+    TRY(set_attribute(target, name, copied));
+    if (name == std::string_view(kOpaque)) TRY(set_attribute(target, kOpaqueOfUser, copied));
   }
   return {};
 }

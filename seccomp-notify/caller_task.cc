@@ -37,9 +37,7 @@ struct Steps {
   const Caller* caller;
   std::vector<gid_t> groups;
   int root_fd;
-  int dirfd;
-  const char* path;
-  struct open_how how;
+  const TaskWork* work;
   int answer_socket;
   std::vector<int> kept_fds;  // sorted
   pid_t our_pid;
@@ -90,17 +88,22 @@ bool end_with_us(pid_t our_pid) {
          ::syscall(SYS_getppid) == our_pid;
 }
 
-int open_as_caller(const Steps& steps, int& code) {
-  const bool is_ready =
-      take_ids(steps) &&
-      ::syscall(SYS_setns, steps.caller->user_namespace.get(), CLONE_NEWUSER) == 0 &&
-      take_root_and_capabilities(steps) && end_with_us(steps.our_pid);
-  code = errno;
-  if (!is_ready) return -1;
+bool become_caller(const Steps& steps) {
+  return take_ids(steps) &&
+         ::syscall(SYS_setns, steps.caller->user_namespace.get(), CLONE_NEWUSER) == 0 &&
+         take_root_and_capabilities(steps) && end_with_us(steps.our_pid);
+}
+
+struct OpenStep {
+  int dirfd;
+  const char* path;
+  struct open_how how;
+};
+long open_place(const void* arguments) {
+  const auto& step = *static_cast<const OpenStep*>(arguments);
   for (int i = 0; i < kMostTries; ++i) {
-    const long fd = ::syscall(SYS_openat2, steps.dirfd, steps.path, &steps.how, sizeof steps.how);
-    code = fd < 0 ? errno : 0;
-    if (fd >= 0 || (code != EAGAIN && code != EINTR)) return static_cast<int>(fd);
+    const long fd = ::syscall(SYS_openat2, step.dirfd, step.path, &step.how, sizeof step.how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return fd;
   }
   return -1;
 }
@@ -108,8 +111,9 @@ int open_as_caller(const Steps& steps, int& code) {
 // The task: system calls only, as other threads may have held any lock when it was made.
 [[noreturn]] void run_task(const Steps& steps) {
   close_all_but(steps.kept_fds);
-  int code = 0;
-  const int opened = open_as_caller(steps, code);
+  const long done = become_caller(steps) ? steps.work->step(steps.work->arguments) : -1;
+  int code = done < 0 ? errno : 0;
+  const int opened = done == TaskWork::kNoDescriptor ? -1 : static_cast<int>(done);
   struct iovec text {
     &code, sizeof code
   };
@@ -194,7 +198,8 @@ Result<UniqueFd> receive_answer(int socket) {
   message.msg_controllen = control.size();
   if (::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) < 0) return last_error("receive");
   const struct cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  if (rights == nullptr) return errno_error(code, "open");
+  if (rights == nullptr)
+    return code == 0 ? Result<UniqueFd>(UniqueFd()) : errno_error(code, "task");
   int fd = -1;
   std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
   return UniqueFd(fd);
@@ -202,7 +207,7 @@ Result<UniqueFd> receive_answer(int socket) {
 
 }  // namespace
 
-Result<UniqueFd> open_in_task_of(const Caller& caller, int root_fd, const OpenRequest& request) {
+Result<UniqueFd> run_in_task_of(const Caller& caller, int root_fd, TaskWork work) {
   const ino_t container = TRY(container_user_namespace(caller));
   if (Stragglers::instance().is_full(container)) {
     return errno_error(EBUSY, "a file system of the container's does not answer");
@@ -216,12 +221,12 @@ Result<UniqueFd> open_in_task_of(const Caller& caller, int root_fd, const OpenRe
   steps.caller = &caller;
   steps.groups.assign(caller.status.groups.begin(), caller.status.groups.end());
   steps.root_fd = root_fd;
-  steps.dirfd = request.dirfd;
-  steps.path = request.path.c_str();
-  steps.how.flags = request.flags | O_CLOEXEC;
-  steps.how.resolve = request.resolve;
+  steps.work = &work;
   steps.answer_socket = its_end.get();
-  for (const int fd : {caller.user_namespace.get(), root_fd, request.dirfd, its_end.get()}) {
+  for (const int fd : {caller.user_namespace.get(), root_fd, its_end.get()}) {
+    if (fd >= 0) steps.kept_fds.push_back(fd);
+  }
+  for (const int fd : work.descriptors) {
     if (fd >= 0) steps.kept_fds.push_back(fd);
   }
   std::sort(steps.kept_fds.begin(), steps.kept_fds.end());
@@ -229,8 +234,8 @@ Result<UniqueFd> open_in_task_of(const Caller& caller, int root_fd, const OpenRe
 
   Task task{TRY(start_task(steps)), container};
   its_end.reset();
-  Result<UniqueFd> opened = receive_answer(our_end.get());
-  if (!opened.ok() && opened.error().code() == ETIMEDOUT) {
+  Result<UniqueFd> answer = receive_answer(our_end.get());
+  if (!answer.ok() && answer.error().code() == ETIMEDOUT) {
     const Result<void> killed = sys::pidfd_send_signal(task.pidfd.get(), SIGKILL);
     static_cast<void>(killed.ok());
     Stragglers::instance().add(std::move(task));
@@ -238,7 +243,14 @@ Result<UniqueFd> open_in_task_of(const Caller& caller, int root_fd, const OpenRe
     while (!task.has_ended(0)) {
     }
   }
-  return std::move(opened).in(request.path);
+  return answer;
+}
+
+Result<UniqueFd> open_in_task_of(const Caller& caller, int root_fd, const OpenRequest& request) {
+  OpenStep step{request.dirfd, request.path.c_str(), {}};
+  step.how.flags = request.flags | O_CLOEXEC;
+  step.how.resolve = request.resolve;
+  return run_in_task_of(caller, root_fd, {&open_place, &step, {request.dirfd}}).in(request.path);
 }
 
 }  // namespace sysbox::seccomp

@@ -130,6 +130,12 @@ class Visit {
   Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
 
   int root() const { return root_.get(); }
+  int working_directory() const { return working_directory_.get(); }
+
+  // In a task that is in the caller's user namespace, too.
+  Result<UniqueFd> run_as_caller(const TaskWork& work) const {
+    return run_in_task_of(*caller_, root_is_closed_to_us_ ? root_.get() : -1, work);
+  }
 
   // Opens a directory for reading, as the caller would.
   Result<UniqueFd> open_directory(int place_fd) const;

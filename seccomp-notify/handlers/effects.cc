@@ -17,6 +17,14 @@ Result<void> attach_once(const Tracee& tracee, int tree_fd, int place_fd) {
   return sys::move_mount(tree_fd, "", place_fd, "");
 }
 
+Result<bool> was_covered(const Tracee& tracee, const Visit& visit, const std::string& path) {
+  const UniqueFd place = TRY(visit.resolve(path, Follow::kLastSymlink));
+  const std::uint64_t number = TRY(mount_number(place.get()));
+  if (tracee.evidence() != 0) return tracee.evidence() != number;
+  tracee.write_down(number);
+  return false;
+}
+
 Result<bool> was_unmounted(const Tracee& tracee, const Visit& visit, const std::string& path,
                            Follow follow) {
   if (tracee.evidence() == 0) return false;

@@ -81,10 +81,15 @@ Result<Verdict> handle_fsopen(const Assistance& with) {
     return Verdict(LetKernelRunIt{});
   }
   const std::string filesystem = TRY(tracee.read_string(tracee.argument(0), PATH_MAX));
-  if (filesystem != "proc" && filesystem != "sysfs") return Verdict(LetKernelRunIt{});
+  const bool is_emulated = filesystem == "proc" || filesystem == "sysfs";
+  if (!is_emulated && filesystem != "overlay") return Verdict(LetKernelRunIt{});
   Caller caller = TRY(tracee.open_caller());
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
+  if (!is_emulated) {
+    UniqueFd of_overlay = TRY(overlay_context(with, caller));
+    return give(std::move(of_overlay), (flags & FSOPEN_CLOEXEC) != 0);
+  }
   const UniqueFd pid_namespace = TRY(caller.open_namespace("pid"));
   const UniqueFd net_namespace = TRY(caller.open_namespace("net"));
   const TargetNamespaces target{pid_namespace.get(), net_namespace.get()};

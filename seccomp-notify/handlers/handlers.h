@@ -3,6 +3,7 @@
 // What is done for each trapped call. Where a handler has nothing to add, or cannot find out,
 // the kernel runs the call: its own checks hold for it, and its errno is the right one.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,13 @@ Result<Verdict> handle_fsmount(const Assistance& with);
 // mount(2) with MS_BIND, and with MS_REMOUNT.
 Result<Verdict> handle_bind(const Assistance& with);
 Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags);
+
+// A new overlay by mount(2), and a context (fsopen(2)) for one, both of the caller's user
+// namespace.
+Result<Verdict> handle_overlay(const Assistance& with, std::uint64_t flags);
+Result<UniqueFd> overlay_context(const Assistance& with, const Caller& caller);
+// Options of an overlay with "userxattr"; nothing if they are to stay as they are.
+std::optional<std::string> overlay_options_for_user(const std::string& options);
 
 Result<Verdict> handle_mount_setattr(const Assistance& with);
 enum class WithAttributes { kNo, kYes };

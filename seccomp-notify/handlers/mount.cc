@@ -139,6 +139,7 @@ Result<Verdict> handle_mount(const Assistance& with) {
   const std::string filesystem = TRY(tracee.read_string(tracee.argument(2), PATH_MAX));
   if (filesystem == "proc") return mount_anew(with, EmulatedKind::kProc, flags);
   if (filesystem == "sysfs") return mount_anew(with, EmulatedKind::kSysfs, flags);
+  if (filesystem == "overlay") return handle_overlay(with, flags);
   return Verdict(LetKernelRunIt{});
 }
 

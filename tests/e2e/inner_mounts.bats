@@ -92,6 +92,28 @@ mounts_at() { # PATH: there and below
   assert_equal "$(mounts_at /mnt)" 0
 }
 
+@test "an overlay whose marks nobody has asked to be user.*: what also lies below is removed and made anew" {
+  local options mount
+  for options in userxattr index=off redirect_dir=nofollow; do
+    for mount in mount "busybox mount"; do
+      run inside c unshare --mount sh -ec "mkdir -p /ov/low/d/e /ov/low/d2 /ov/up /ov/work /ov/all; echo x >/ov/low/d/f
+        echo y >/ov/low/d2/g; cd /ov; $mount -t overlay -o lowerdir=low,upperdir=up,workdir=work,$options o all
+        rm all/d/f; rmdir all/d/e; rmdir all/d; rm -r all/d2; mkdir all/d2; mv all/d2 all/d3; mkdir all/d2
+        umount all; $mount -t overlay -o lowerdir=up:low o all; ls all; ls -A all/d2; cd /; umount /ov/all; rm -r /ov"
+      assert_ok
+      assert_equal "$output" "$(printf 'd2\nd3')" "with $options by $mount"
+    done
+  done
+}
+
+@test "an overlay in a user namespace inside, by an ordinary user" {
+  run inside --user 1000:1000 c unshare --user --map-root-user --mount sh -ec 'mount -t tmpfs t /mnt; cd /mnt
+    mkdir -p low/d up work all; echo x >low/d/f; busybox mount -t overlay -o lowerdir=low,upperdir=up,workdir=work o all
+    grep -c userxattr /proc/self/mountinfo; echo new >all/new; cat up/new'
+  assert_ok
+  assert_equal "$output" "$(printf '1\nnew')"
+}
+
 @test "read-only remounts reach the emulated files, and are undone" {
   run inside c sh -c 'try() { sh -c "echo 17 >/proc/sys/kernel/panic" 2>/dev/null && echo rw || echo ro; }
     mount -o remount,ro /proc; try; mount -o remount,rw /proc; try

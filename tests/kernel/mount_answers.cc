@@ -244,8 +244,9 @@ int print_answers(std::span<char*> arguments) {
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);  // from the heap, which 32 bits can point into
   ::mkdir(kScratch, 0755);
-  for (const auto& probes : {filesystem_probes(), change_probes(), descriptor_probes(),
-                             attribute_probes(), root_probes(), restricted_probes()}) {
+  for (const auto& probes :
+       {filesystem_probes(), change_probes(), descriptor_probes(), attribute_probes(),
+        root_probes(), restricted_probes(), overlay_probes()}) {
     for (const Probe& probe : probes) {
       const bool is_wanted = arguments.empty() ||
                              std::any_of(arguments.begin(), arguments.end(), [&](const char* name) {

@@ -165,6 +165,8 @@ TEST_F(CopyTree, KeepsExtendedAttributesAclsAndCapabilities) {
   }
   if (has_trusted) {
     EXPECT_EQ(attribute(target("dir"), "trusted.overlay.opaque"), "y");
+    // Under the name that an overlay in a user namespace knows, too.
+    EXPECT_EQ(attribute(target("dir"), "user.overlay.opaque"), "y");
   }
 }
 
