@@ -35,15 +35,17 @@ std::string in_child(const Inside& body) {
   return status == 0 ? "" : "in the child";
 }
 
+std::string restricted_with_child() {
+  CHECK_INSIDE(restrict_self());
+  CHECK_INSIDE(refused_proc());
+  return in_child(refused_proc);
+}
+
 TEST(CallerUnderLandlock, GetsNoHelpNorDoesWhatItStarts) {
   if (!has_landlock()) GTEST_SKIP() << "no Landlock here";
   REQUIRE_CONTAINERS();
   expect_inside([]() -> std::string {
-    CHECK_INSIDE(in_child([]() -> std::string {
-      CHECK_INSIDE(restrict_self());
-      CHECK_INSIDE(refused_proc());
-      return in_child(refused_proc);
-    }));
+    CHECK_INSIDE(in_child(restricted_with_child));
     CHECK_INSIDE(expect_success("mount proc", ::mount("proc", "mnt", "proc", 0, nullptr)));
     CHECK_THAT(read_text("mnt/uptime") == kPieceText);
     return "";
