@@ -68,7 +68,7 @@ TEST(EmulatedProcfs, HasPiecesBelowNetInTheContainersOwnNetworkOnly) {
       EXPECT_TRUE(tree.ok()) << tree.error().message();
       EXPECT_TRUE(sys::setns(reader.net.get(), CLONE_NEWNET).ok());
       EXPECT_EQ(sys::read_file_at(tree.value().get(), "uptime").value_or(""), kPieceText);
-      auto text = sys::read_file_at(tree.value().get(), "sys/net/core/somaxconn");
+      auto text = sys::read_file_at(tree.value().get(), "sys/net/ipv4/ip_forward");
       EXPECT_TRUE(sys::setns(nested.net.get(), CLONE_NEWNET).ok());
       return std::move(text).value_or("");
     };

@@ -166,6 +166,7 @@ long call_32_bit(long number) {
 }
 
 TEST(SeccompProfile, EveryArchitectureHasItsOwnNumbers) {
+  if (call_32_bit(20 /* getpid */) != ::getpid()) GTEST_SKIP() << "no 32-bit system calls here";
   constexpr long kMkdirat32 = 296;
   constexpr long kX32 = 0x40000000;
   OciSeccomp profile = deny_all("SCMP_ACT_ERRNO");

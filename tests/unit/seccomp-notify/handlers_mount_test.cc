@@ -54,7 +54,7 @@ std::string in_another_network(const std::function<std::string()>& work) {
 TEST(MountedProcfs, GetsNewFlagsForItsPiecesBelowNetFromAnotherNetwork) {
   REQUIRE_CONTAINERS();
   expect_inside([]() -> std::string {
-    constexpr const char* kPiece = "mnt/sys/net/core/somaxconn";
+    constexpr const char* kPiece = "mnt/sys/net/ipv4/ip_forward";
     const auto change = [](unsigned long flags) {
       return expect_success("new flags",
                             ::mount(nullptr, kPiece, nullptr, MS_REMOUNT | MS_BIND | flags, ""));
@@ -69,7 +69,7 @@ TEST(MountedProcfs, GetsNewFlagsForItsPiecesBelowNetFromAnotherNetwork) {
       CHECK_INSIDE(change(MS_RDONLY));
       CHECK_INSIDE(expect_success("umount", ::umount2(kPiece, 0)));
       return expect_errno("no mount",
-                          ::mount(nullptr, "mnt/sys/net/core", nullptr, MS_REMOUNT | MS_BIND, ""),
+                          ::mount(nullptr, "mnt/sys/net/ipv4", nullptr, MS_REMOUNT | MS_BIND, ""),
                           EINVAL);
     };
     CHECK_INSIDE(mount_proc("mnt"));

@@ -133,14 +133,14 @@ std::shared_ptr<const fs::EmulatedTree> make_pieces() {
     TRY(sys::fsconfig_string(context.get(), "mode", "755"));
     TRY(sys::fsconfig_create(context.get()));
     tree->mount = TRY(sys::fsmount(context.get(), 0));
-    for (const char* name : {"uptime", "loadavg", "panic", "somaxconn", "fscaps"}) {
+    for (const char* name : {"uptime", "loadavg", "panic", "ip_forward", "fscaps"}) {
       const UniqueFd file = TRY(sys::openat(tree->mount.get(), name, O_WRONLY | O_CREAT, 0644));
       TRY(sys::write_all(file.get(), kPieceText));
       TRY(sys::fchownat(file.get(), "", kFirstHostId, kFirstHostId, AT_EMPTY_PATH));
     }
     tree->pieces = {
         {"proc", "uptime", "uptime"},          {"proc", "loadavg", "loadavg"},
-        {"proc", "sys/kernel/panic", "panic"}, {"proc", "sys/net/core/somaxconn", "somaxconn"},
+        {"proc", "sys/kernel/panic", "panic"}, {"proc", "sys/net/ipv4/ip_forward", "ip_forward"},
         {"proc", "no/such/file", "panic"},     {"sysfs", "kernel/fscaps", "fscaps"}};
     return std::shared_ptr<const fs::EmulatedTree>(tree);
   };
