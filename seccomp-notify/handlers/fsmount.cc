@@ -36,17 +36,6 @@ constexpr unsigned kAccessTime = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
 constexpr unsigned kKnownAttributes = kAccessTime | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
                                       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
 
-// What the kernel asks of mounts in a user namespace that was made inside.
-Result<bool> may_be_seen(const Assistance& with, const Caller& caller, EmulatedKind kind,
-                         bool read_only) {
-  if (TRY(is_child_of(caller.mount_owner.get(), with.tracee.host().user_namespace.get()))) {
-    return true;
-  }
-  const Visit visit = TRY(Visit::begin(with.visitor, caller));
-  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
-  return is_fully_visible(mounts, kind, with.actions, read_only);
-}
-
 // Gives the new procfs or sysfs its pieces.
 Result<UniqueFd> equip(const Assistance& with, const Caller& caller, UniqueFd plain,
                        unsigned attributes) {

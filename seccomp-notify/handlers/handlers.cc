@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/root_dir.h"
 #include "common/syscalls.h"
+#include "seccomp-notify/namespace_mounts.h"
 
 namespace sysbox::seccomp {
 namespace {
@@ -129,6 +130,21 @@ bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
       return is_piece(actions, *cover) || hides_nothing(*cover, mount);
     });
   });
+}
+
+Result<bool> may_be_seen(const Assistance& with, const Caller& caller, EmulatedKind kind,
+                         bool new_mount_is_read_only) {
+  if (TRY(is_child_of(caller.mount_owner.get(), with.tracee.host().user_namespace.get()))) {
+    return true;
+  }
+  {
+    const Visit visit = TRY(Visit::begin(with.visitor, caller));
+    const std::vector<MountInfo> within_reach = TRY(visit.read_mounts());
+    if (is_fully_visible(within_reach, kind, with.actions, new_mount_is_read_only)) return true;
+  }
+  // The kernel's rule does not ask whether the caller's root reaches it.
+  const Result<std::vector<MountInfo>> all = list_mounts_of_namespace(caller.mount_namespace.get());
+  return all.ok() && is_fully_visible(all.value(), kind, with.actions, new_mount_is_read_only);
 }
 
 Verdict refusal(const Assistance& with, const Error& error) {

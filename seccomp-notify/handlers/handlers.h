@@ -120,6 +120,9 @@ Result<bool> may_concern_us(const Visit& visit, const std::string& path, Follow 
 // light by a new one. Such an engine's covers are seen as mounts that are not our pieces.
 bool is_fully_visible(const std::vector<MountInfo>& mounts, EmulatedKind kind,
                       const ContainerActions& actions, bool new_mount_is_read_only);
+// The whole of it, for any caller. Not while visiting.
+Result<bool> may_be_seen(const Assistance& with, const Caller& caller, EmulatedKind kind,
+                         bool new_mount_is_read_only);
 
 // What to answer if the making of a procfs or sysfs with pieces fails.
 Verdict refusal(const Assistance& with, const Error& error);

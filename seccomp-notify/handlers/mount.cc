@@ -100,8 +100,9 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
   const TargetNamespaces namespaces{pid_namespace.get(), net_namespace.get()};
   const int subject = kind == EmulatedKind::kProc ? namespaces.pid_fd : namespaces.net_fd;
   if (!TRY(may_mount_anew(caller, subject))) return Verdict(LetKernelRunIt{});
-  const bool made_inside =
-      !TRY(is_child_of(caller.mount_owner.get(), tracee.host().user_namespace.get()));
+  if (!TRY(may_be_seen(with, caller, kind, (flags & MS_RDONLY) != 0))) {
+    return Verdict(LetKernelRunIt{});
+  }
 
   // Built before the visit: what it is made of lies on the host.
   const Result<UniqueFd> tree = build(with, kind, caller, namespaces, options, flags);
@@ -109,12 +110,6 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
   if (!TRY(describe_place(target.get())).may_be_directory) return Verdict(FailWith{ENOTDIR});
-  if (made_inside) {
-    const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
-    if (!is_fully_visible(mounts, kind, with.actions, (flags & MS_RDONLY) != 0)) {
-      return Verdict(LetKernelRunIt{});
-    }
-  }
   if (!tree.ok()) return refusal(with, tree.error());
   // Each procfs has a superblock of its own, but for those that we clone.
   if (kind == EmulatedKind::kSysfs && tracee.evidence() == 0 &&

@@ -123,6 +123,25 @@ start_rootless_docker() { # COMMAND...: that starts dockerd-rootless.sh
   check_podman_pods
 }
 
+# It moves a new root over the old one, and then no path leads to the container's procfs; the kernel counts
+# that as one that the user namespace sees.
+@test "systemd-nspawn with a user namespace of its own" {
+  python3 -c 'import fcntl; fcntl.ioctl(open("/proc/self/ns/mnt"), 0x8008b705, bytes(8))' 2>/dev/null ||
+    skip "this kernel does not tell of mounts that no path leads to"
+  need_user_machine
+  run docker exec machine bash -c 'mkdir -p /srv/small/usr && tar -C /srv/small -xf /busybox.tar
+    touch /srv/small/etc/os-release
+    [[ ! -e /sys/fs/cgroup/cgroup.controllers ]] || export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+    systemd-nspawn --quiet --private-users=identity --directory /srv/small --pipe --register=no sh -c "
+      id -u; readlink /proc/self/ns/user; head -n 1 /proc/meminfo; echo >/dev/null
+      umount /proc/meminfo 2>/dev/null || echo held"
+    head -n 1 /proc/meminfo; readlink /proc/self/ns/user'
+  assert_ok
+  assert_equal "${lines[0]} ${lines[3]}" "0 held"
+  assert_equal "${lines[2]}" "${lines[4]}" "its memory"
+  [[ ${lines[1]} = user:* && ${lines[1]} != "${lines[5]}" ]] || fail "one user namespace:" "$output"
+}
+
 @test "programs of another processor, registered for this container alone" {
   need_user_machine
   local before

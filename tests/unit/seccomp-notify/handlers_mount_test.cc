@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 #include <functional>
 #include <thread>
 
+#include "common/syscalls.h"
 #include "tests/unit/seccomp-notify/trapped_container.h"
 
 namespace sysbox::testing {
@@ -141,6 +143,45 @@ TEST(MountedProcfs, WorksInANestedUserNamespace) {
         "unshare --user --map-root-user --pid --mount-proc --fork sh -ec '"
         "test \"$(cat /proc/uptime)\" = emulated; ! umount /proc/uptime 2>/dev/null;"
         "mount -t proc proc mnt; test \"$(cat mnt/uptime)\" = emulated'");
+  });
+}
+
+// What systemd-nspawn does: no path leads to the old root and its procfs any more.
+std::string hide_the_old_root() {
+  CHECK_INSIDE(expect_success("tmpfs", ::mount("t", "mnt", "tmpfs", 0, nullptr)));
+  CHECK_THAT(::mkdir("mnt/proc", 0755) == 0);
+  CHECK_INSIDE(expect_success("chdir", ::chdir("mnt")));
+  CHECK_INSIDE(expect_success("move", ::mount(".", "/", nullptr, MS_MOVE, nullptr)));
+  return expect_success("chroot", ::chroot("."));
+}
+std::string mount_proc_in_a_user_namespace() {
+  CHECK_INSIDE(expect_success("unshare", ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::mount("proc", "/proc", "proc", 0, nullptr) == 0 ? 0 : errno);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (status != 0) return std::string("mount: ") + ::strerrordesc_np(WEXITSTATUS(status));
+  return "";
+}
+
+TEST(MountedProcfs, WorksInAUserNamespaceWhoseFirstProcfsNoPathLeadsTo) {
+  REQUIRE_CONTAINERS();
+  const UniqueFd here = sys::open("/proc/self/ns/mnt", O_RDONLY).value();
+  std::uint64_t number = 0;
+  if (::ioctl(here.get(), _IOR(0xb7, 0x5, std::uint64_t), &number) != 0) {
+    GTEST_SKIP() << "this kernel lists no mounts of other namespaces";
+  }
+  expect_inside([]() -> std::string {
+    CHECK_INSIDE(mount_proc("/proc"));
+    CHECK_INSIDE(hide_the_old_root());
+    return mount_proc_in_a_user_namespace();
+  });
+  expect_inside([]() -> std::string {  // nor from there is what is hidden uncovered
+    CHECK_INSIDE(mount_proc("/proc"));
+    CHECK_INSIDE(expect_success("mask", ::mount("/dev/null", "/proc/stat", "", MS_BIND, nullptr)));
+    CHECK_INSIDE(hide_the_old_root());
+    CHECK_THAT(mount_proc_in_a_user_namespace() == "mount: Operation not permitted");
+    return "";
   });
 }
 
