@@ -222,6 +222,28 @@ service() { # PROPERTY... -- SHELL_COMMAND
   assert_contains "$output" "$(printf 'active\nactive')"
 }
 
+@test "the system is upgraded by apt-get" {
+  # A newer version of what every system has, as the archive would bring it.
+  run in_machine 'set -e; export DEBIAN_FRONTEND=noninteractive
+    mkdir -p /srv/newer && cd /srv/newer
+    for package in base-files bash coreutils dpkg libc-bin libc6 login mount passwd util-linux; do
+      dpkg-deb --raw-extract /archive/pool/${package}_*.deb tree
+      sed -i "s/^Version: .*/&+newer1/" tree/DEBIAN/control
+      dpkg-deb -Znone --build tree $package.deb && rm -r tree
+      { dpkg-deb --field $package.deb
+        printf "%s\\n" "Filename: ./$package.deb" "Size: $(stat -c %s $package.deb)" \
+          "SHA256: $(sha256sum <$package.deb | cut -d " " -f 1)" ""; } >>Packages
+    done
+    echo "deb [trusted=yes] file:/srv/newer ./" >/etc/apt/sources.list
+    apt-get update
+    systemctl reset-failed
+    apt-get -y upgrade
+    dpkg-query --show --showformat "\${Version}\n" | grep -c +newer1
+    dpkg --audit; systemctl --failed --plain --no-legend; su - ann -c "id -un"'
+  assert_ok
+  assert_equal "${lines[*]: -2}" "10 ann"
+}
+
 @test "systemctl reboot and poweroff end the container, which starts again" {
   need_machine short
   docker exec short systemctl reboot || :
