@@ -71,16 +71,6 @@ struct StatmountAnswer {
   std::array<std::uint64_t, 128> rest;
 };
 
-// What a place's mount is called by these calls; nothing if the kernel does not know them.
-std::optional<std::uint64_t> unique_mount_id(int fd) {
-  struct statx stx {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kStatxMountIdUnique, &stx) != 0 ||
-      (stx.stx_mask & kStatxMountIdUnique) == 0) {
-    return std::nullopt;
-  }
-  return stx.stx_mnt_id;
-}
-
 Result<StatmountAnswer> statmount(std::uint64_t mount_id) {
   MountRequest request;
   request.mount_id = mount_id;
@@ -110,6 +100,15 @@ Result<std::vector<std::uint64_t>> listmount(std::uint64_t mount_id) {
 constexpr uid_t kUnchanged = ~uid_t{0};  // setfsuid() of an invalid id only tells the present one
 
 }  // namespace
+
+std::optional<std::uint64_t> unique_mount_id(int fd) {
+  struct statx stx {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kStatxMountIdUnique, &stx) != 0 ||
+      (stx.stx_mask & kStatxMountIdUnique) == 0) {
+    return std::nullopt;
+  }
+  return stx.stx_mnt_id;
+}
 
 std::optional<dev_t> device_number(const MountInfo& mount) {
   const std::size_t colon = mount.device.find(':');

@@ -18,10 +18,12 @@ constexpr std::array kCalls = {
     DecidedCalls{
         "mount umount umount2", kEmulated, kAllowed,
         "a procfs or sysfs gets the emulated files, binds over them work, and they go with "
-        "one umount; everything else is the kernel's: tmpfs, overlay, FUSE, cgroups, binds "
-        "yes; disks and network file systems EPERM"},
-    DecidedCalls{"fsmount fsopen", kEmulated, kAllowed,
-                 "the same for a procfs or sysfs by these calls; everything else is the kernel's"},
+        "one umount (where it names what is locked, as one with --recursive does, it succeeds once "
+        "and takes nothing off); overlays get userxattr; everything else is the kernel's: tmpfs, "
+        "FUSE, cgroups, binds yes; disks and network file systems EPERM"},
+    DecidedCalls{
+        "fsmount fsopen", kEmulated, kAllowed,
+        "the same for a procfs, sysfs or overlay by these calls; everything else is the kernel's"},
     DecidedCalls{"mount_setattr open_tree open_tree_attr", kEmulated, kAllowed,
                  "without AT_RECURSIVE, over emulated files: take them along, as a mount of one "
                  "piece would; everything else is the kernel's"},

@@ -1,10 +1,20 @@
 // umount2(2): over a procfs or sysfs with emulated pieces, and over a bind of a directory above
 // locked mounts, a plain umount would say EBUSY, as what is locked cannot go first; it takes them
 // along instead.
+//
+// Programs that take down all that mountinfo shows below a place (umount --recursive) begin with
+// what is locked, and give up at the kernel's EINVAL. As it goes with the mount that it is locked
+// to, they are told that it is done: once for each, as others unmount a place until it fails.
 
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/mount.h>
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <string_view>
+#include <unordered_set>
 
 #include "common/syscalls.h"
 #include "seccomp-notify/handlers/effects.h"
@@ -13,15 +23,61 @@
 namespace sysbox::seccomp {
 namespace {
 
+// Below it each network namespace has files of its own.
+constexpr std::string_view kNetworkSettings = "/sys/net/";
+
 // A quick look, before we learn who the caller is, that spares most calls the rest.
 Result<bool> may_need_help(const Assistance& with, const Visit& visit, const std::string& path,
                            Follow follow) {
   const Result<UniqueFd> glance = visit.glance_at(path, follow);
   if (!glance.ok()) return true;  // not for certain
-  const Place place = TRY(describe_place(glance.value().get()));
-  if (!place.may_be_directory || !place.is_mount_root) return false;
-  if (with.actions.is_kept(glance.value().get())) return true;
-  return visit.has_mounts_on(glance.value().get());
+  const int fd = glance.value().get();
+  if (!TRY(describe_place(fd)).is_mount_root) return false;
+  if (with.actions.is_kept(fd) || TRY(visit.has_mounts_on(fd))) return true;
+  return visit.is_locked(fd);
+}
+
+// The mounts that were told to be gone.
+class ToldOf {
+ public:
+  // False if it had been added before.
+  static bool add(std::uint64_t mount_number) {
+    static auto* const told = new ToldOf();  // threads use it until the end
+    const std::lock_guard lock(told->mutex_);
+    if (!told->numbers_.insert(mount_number).second) return false;
+    told->oldest_first_.push_back(mount_number);
+    if (told->oldest_first_.size() > kMost) {
+      told->numbers_.erase(told->oldest_first_.front());
+      told->oldest_first_.pop_front();
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 1U << 14U;
+  std::mutex mutex_;
+  std::unordered_set<std::uint64_t> numbers_;
+  std::deque<std::uint64_t> oldest_first_;
+};
+
+// Whether a locked mount belongs to one that can be unmounted: not the machine's own /proc and what
+// is on it, but that of a procfs mounted since.
+Result<bool> goes_with_another(const Visit& visit, int mount_fd) {
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  const int root = TRY(describe_place(visit.root())).mount_id;
+  const auto find = [&](int number) {
+    return std::find_if(mounts.begin(), mounts.end(),
+                        [&](const MountInfo& mount) { return mount.mount_id == number; });
+  };
+  auto mount = find(TRY(describe_place(mount_fd)).mount_id);
+  while (mount != mounts.end()) {
+    mount = find(mount->parent_id);
+    if (mount == mounts.end() || mount->mount_id == root) return false;
+    const UniqueFd parent = TRY(visit.resolve(mount->target, Follow::kNoLastSymlink));
+    if (TRY(describe_place(parent.get())).mount_id != mount->mount_id) return false;
+    if (!TRY(visit.is_locked(parent.get()))) return true;
+  }
+  return false;
 }
 
 Result<bool> carries_only_locked(const Visit& visit, int mount_fd,
@@ -52,15 +108,29 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
       (flags & UMOUNT_NOFOLLOW) != 0 ? Follow::kNoLastSymlink : Follow::kLastSymlink;
 
   if (tracee.evidence() != 0) TRY(caller.learn_credentials());
-  const Visit visit = TRY(Visit::begin(with.visitor, caller));
+  Visit visit = TRY(Visit::begin(with.visitor, caller));
+  if (target_path.find(kNetworkSettings) != std::string::npos) {
+    const UniqueFd network = TRY(caller.open_namespace("net"));
+    TRY(visit.enter_network(network.get()));
+  }
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
   if (!TRY(may_need_help(with, visit, target_path, follow))) return Verdict(LetKernelRunIt{});
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd target = TRY(visit.resolve(target_path, follow));
   const Place place = TRY(describe_place(target.get()));
-  if (!place.may_be_directory || !place.is_mount_root) return Verdict(LetKernelRunIt{});
-  if (TRY(is_root_of(visit, target.get()))) return Verdict(LetKernelRunIt{});
+  if (!place.is_mount_root || TRY(is_root_of(visit, target.get()))) {
+    return Verdict(LetKernelRunIt{});
+  }
+  if (TRY(visit.is_locked(target.get()))) {
+    // Before Linux 6.8 the number of a mount is soon another's.
+    const std::optional<std::uint64_t> number = unique_mount_id(target.get());
+    const bool is_told =
+        number && TRY(goes_with_another(visit, target.get())) && ToldOf::add(*number);
+    if (is_told) return Verdict(SucceedWith{0});
+    return Verdict(FailWith{EINVAL});
+  }
+  if (!place.may_be_directory) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep
   // for a descriptor is not as busy as the kernel believes.
   const bool is_bare = !TRY(visit.has_mounts_on(target.get()));

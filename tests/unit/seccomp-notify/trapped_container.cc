@@ -212,6 +212,16 @@ std::string expect_errno(const char* what, long rc, int code) {
   return seen == code ? "" : join(what, ": ", errno_text(seen), ", not ", errno_text(code));
 }
 
+std::string expect_piece_stays(const std::string& path) {
+  const int first = ::umount2(path.c_str(), 0);
+  if (first != 0) CHECK_INSIDE(expect_errno("umount of a piece", first, EINVAL));
+  for (const int flags : {0, int{UMOUNT_NOFOLLOW}, int{MNT_DETACH}}) {
+    CHECK_INSIDE(expect_errno("umount again", ::umount2(path.c_str(), flags), EINVAL));
+  }
+  CHECK_THAT(read_text(path) == kPieceText);
+  return "";
+}
+
 std::string expect_success(const char* what, long rc) {
   return rc >= 0 ? "" : join(what, ": ", errno_text(errno));
 }

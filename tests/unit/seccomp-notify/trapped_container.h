@@ -60,6 +60,8 @@ int shell(const std::string& command);                          // exit code
 std::string expect_shell(const std::string& command);           // "" if it exits with 0
 std::string expect_errno(const char* what, long rc, int code);  // of a call that must fail
 std::string expect_success(const char* what, long rc);
+// A piece on a mount of the container's own may count as unmounted once, and is there all the same.
+std::string expect_piece_stays(const std::string& path);
 // As another user of the container without capabilities, in a child.
 std::string as_user(unsigned uid, const Inside& inside);
 
