@@ -35,6 +35,7 @@ need_newest() { # without systemd
   need_image engines
   drun --detach --name newest "${enough_ids[@]}" engines sh -c \
     'mount --make-rshared / && trap "exit 0" TERM; while :; do sleep 1 & wait; done' >/dev/null
+  docker exec newest sh -c "$(choose_iptables)"
   add_user newest
   put_recipes newest
   as_user newest
@@ -46,7 +47,8 @@ use_driver() { # LINE...: of storage.conf
 }
 formats_of_host() { unshare --mount sh -c 'mount -t binfmt_misc none /mnt && ls /mnt'; }
 start_rootless_docker() { # COMMAND...: that starts dockerd-rootless.sh
-  run inner "$* && for i in \$(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+  run inner "$* && for i in \$(seq 150); do docker version >/dev/null 2>&1 && exit; sleep 0.2; done
+    tail -n 20 ~/log; exit 1"
   assert_ok
   run inner 'docker import - busybox </busybox.tar'
   assert_ok

@@ -16,8 +16,7 @@ need_image() { # NAME [ARCHIVE [IMPORT_OPTION...]]
   docker image inspect "$1" >/dev/null 2>&1 || docker import "${@:3}" - "$1" <"$("${2:-$1}_tar")" >/dev/null
 }
 # What comes before an engine that is its container's first process, in sh, as in any container: cgroup v2 has
-# no cgroup that holds processes and limited cgroups too, and of iptables' two interfaces to the kernel it may
-# have only the older one.
+# no cgroup that holds processes and limited cgroups too.
 engine_first() {
   cat <<'S'
 for try in 1 2 3 4 5; do
@@ -26,6 +25,12 @@ for try in 1 2 3 4 5; do
   while read -r pid; do echo $pid >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
   sed "s/[^ ][^ ]*/+&/g" /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control && break
 done
+S
+  choose_iptables
+}
+# The kernel may have only the older one of iptables' two interfaces to it, as user-mode Linux.
+choose_iptables() {
+  cat <<'S'
 iptables --table nat --new-chain probe && iptables --table nat --delete-chain probe ||
   for name in iptables ip6tables; do ln -sfn $name-legacy /usr/sbin/$name; done
 S
