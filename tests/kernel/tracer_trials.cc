@@ -126,7 +126,9 @@ void mount_by_32_bits(char* low) {
   ::mkdir("q", 0755);
   check(i386_call(21 /* mount */, proc, p, proc, 0, 0) == 0, "mount");
   check(is_emulated("p/uptime"), "its pieces");
-  check(i386_call(52 /* umount2 */, at("p/uptime"), 0) == -EINVAL, "umount2 of a piece");
+  i386_call(52 /* umount2 */, at("p/uptime"), 0);  // counts as done, once
+  check(i386_call(52, at("p/uptime"), 0) == -EINVAL, "umount2 of a piece");
+  check(is_emulated("p/uptime"), "its piece after umount2");
   check(i386_call(21, p, q, proc, MS_BIND, 0) == 0, "bind");
   check(i386_call(52, q, 0) == 0, "umount2");
   const long clone = i386_call(428 /* open_tree */, AT_FDCWD, p, 1 /* OPEN_TREE_CLONE */);
