@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -22,6 +23,8 @@
 #include "common/log.h"
 #include "common/mount_pieces.h"
 #include "common/syscalls.h"
+#include "fs-emulator/background_work.h"
+#include "fs-emulator/clone_stock.h"
 #include "fs-emulator/mount_locksmith.h"
 #include "fs-emulator/plain_mounts.h"
 #include "seccomp-notify/visitor.h"
@@ -30,6 +33,7 @@ namespace sysbox::fs {
 namespace {
 
 constexpr std::size_t kMostKept = 16;
+constexpr std::size_t kMostAttached = 64;  // to know again; the others take longer to unmount
 constexpr std::chrono::seconds kKeptFor{10};
 
 // A file of every procfs that programs do not look at to find out what kind it is.
@@ -59,16 +63,28 @@ Result<dev_t> device_of(int tree_fd) {
   return makedev(stx.stx_dev_major, stx.stx_dev_minor);
 }
 
-class EmulatedMounts : public seccomp::ContainerActions {
+// What lies over one kind of mount.
+enum class PieceSet : std::uint8_t {
+  kProcfs,
+  kNestedProcfs,  // in a network namespace that was made inside
+  kSysfs,
+};
+
+class EmulatedMounts : public seccomp::ContainerActions,
+                       public std::enable_shared_from_this<EmulatedMounts> {
  public:
   EmulatedMounts(std::shared_ptr<const ContainerIdentity> identity,
                  std::shared_ptr<const EmulatedTree> tree, LiveFacts facts)
       : identity_(std::move(identity)), tree_(std::move(tree)), facts_(std::move(facts)) {
     for (const Piece& piece : tree_->pieces) {
       const MountPiece covered{piece.target, tree_->mount.get(), piece.source};
-      (piece.filesystem == "proc" ? procfs_pieces_ : sysfs_pieces_).push_back(covered);
-      if (piece.filesystem == "proc" && !piece.target.starts_with(kNetworkSettings)) {
-        nested_procfs_pieces_.push_back(covered);
+      if (piece.filesystem != "proc") {
+        pieces_of(PieceSet::kSysfs).push_back(covered);
+        continue;
+      }
+      pieces_of(PieceSet::kProcfs).push_back(covered);
+      if (!piece.target.starts_with(kNetworkSettings)) {
+        pieces_of(PieceSet::kNestedProcfs).push_back(covered);
       }
     }
     const Result<dev_t> device = device_of(tree_->mount.get());
@@ -90,7 +106,7 @@ class EmulatedMounts : public seccomp::ContainerActions {
 
   Result<UniqueFd> sysfs_with_pieces(const seccomp::TargetNamespaces& target,
                                      const seccomp::NewMount& mount) override {
-    return build(TRY(plain_sysfs(target.net_fd, mount)), sysfs_pieces_);
+    return build(TRY(plain_sysfs(target.net_fd, mount)), PieceSet::kSysfs);
   }
 
   Result<UniqueFd> procfs_context(const seccomp::TargetNamespaces& target) override {
@@ -106,6 +122,9 @@ class EmulatedMounts : public seccomp::ContainerActions {
   }
   void keep_for_a_while(UniqueFd mount) override;
   bool is_kept(int place_fd) override;
+  void has_attached(const seccomp::MountCensus& tree) override;
+  bool is_as_attached(const seccomp::MountCensus& tree) override;
+  void end_later(UniqueFd mount) override { BackgroundWork::instance().close(std::move(mount)); }
 
   bool is_piece_device(dev_t device) const override { return device == device_; }
   Result<UniqueFd> network_namespace() override { return facts_.network_namespace(); }
@@ -131,25 +150,36 @@ class EmulatedMounts : public seccomp::ContainerActions {
   // own.
   struct Template {
     ProcfsKind kind;
-    std::shared_ptr<const UniqueFd> tree;
+    std::shared_ptr<CloneStock> tree;
+  };
+  struct Kit {
+    std::vector<PieceKit::Part> parts;
+    std::shared_ptr<CloneStock> clones;
   };
 
   Result<ProcfsKind> kind_of(const seccomp::TargetNamespaces& target);
   Result<UniqueFd> repeated_procfs(const seccomp::TargetNamespaces& target, const Template& known);
   Result<UniqueFd> procfs_of_processes(int pid_namespace_fd, const seccomp::NewMount& mount);
   Result<UniqueFd> equip(UniqueFd procfs, const ProcfsKind& kind, int net_namespace_fd);
-  Result<UniqueFd> build(UniqueFd tree, const std::vector<MountPiece>& pieces);
+  Result<UniqueFd> build(UniqueFd tree, PieceSet set);
+  Result<UniqueFd> build_by_piece(UniqueFd tree, const std::vector<MountPiece>& pieces);
+  void make_kit_later(PieceSet set);
+  Result<void> make_kit(PieceSet set);
+  void restock_later();
   Result<void> have_tree_adopted(MountLocksmith& locksmith);
 
   const std::shared_ptr<const ContainerIdentity> identity_;
   const std::shared_ptr<const EmulatedTree> tree_;
   const LiveFacts facts_;
-  std::vector<MountPiece> procfs_pieces_;
-  std::vector<MountPiece> nested_procfs_pieces_;  // in a network namespace that was made inside
-  std::vector<MountPiece> sysfs_pieces_;
+  std::vector<MountPiece>& pieces_of(PieceSet set) { return pieces_[static_cast<size_t>(set)]; }
+  std::shared_ptr<const Kit>& kit_of(PieceSet set) { return kits_[static_cast<size_t>(set)]; }
+
+  std::array<std::vector<MountPiece>, 3> pieces_;
   std::optional<dev_t> device_;
   std::mutex mutex_;  // of what follows; not held while anything is built
   Template template_;
+  std::array<std::shared_ptr<const Kit>, 3> kits_;
+  std::deque<seccomp::MountCensus> attached_;
   MountLocksmith* adopted_by_ = nullptr;
   struct Kept {
     UniqueFd mount;
@@ -191,9 +221,9 @@ Result<EmulatedMounts::ProcfsKind> EmulatedMounts::kind_of(
 
 Result<UniqueFd> EmulatedMounts::equip(UniqueFd procfs, const ProcfsKind& kind,
                                        int net_namespace_fd) {
-  if (!kind.is_of_own_network) return build(std::move(procfs), nested_procfs_pieces_);
+  if (!kind.is_of_own_network) return build(std::move(procfs), PieceSet::kNestedProcfs);
   return in_network_namespace(net_namespace_fd,
-                              [&] { return build(std::move(procfs), procfs_pieces_); });
+                              [&] { return build(std::move(procfs), PieceSet::kProcfs); });
 }
 
 // With subset=pid a procfs has no file that a piece could cover. A container must not get one
@@ -203,12 +233,13 @@ Result<UniqueFd> EmulatedMounts::equip(UniqueFd procfs, const ProcfsKind& kind,
 // lets the one become the other.
 Result<UniqueFd> EmulatedMounts::procfs_of_processes(int pid_namespace_fd,
                                                      const seccomp::NewMount& mount) {
-  const auto anchor = std::find_if(procfs_pieces_.begin(), procfs_pieces_.end(),
+  const std::vector<MountPiece>& pieces = pieces_of(PieceSet::kProcfs);
+  const auto anchor = std::find_if(pieces.begin(), pieces.end(),
                                    [](const MountPiece& piece) { return piece.target == kAnchor; });
-  if (anchor == procfs_pieces_.end()) return errno_error(EPERM, "no emulated ", kAnchor);
+  if (anchor == pieces.end()) return errno_error(EPERM, "no emulated ", kAnchor);
   const seccomp::NewMount whole{without_processes_only(mount.options), mount.access_time};
   OpenedProcfs procfs = TRY(open_procfs(pid_namespace_fd, whole));
-  UniqueFd tree = TRY(build(std::move(procfs.mount), {*anchor}));
+  UniqueFd tree = TRY(build_by_piece(std::move(procfs.mount), {*anchor}));
   const Result<void> reduced = reduce_to_processes(procfs.context.get());
   if (reduced.ok()) return tree;
   if (reduced.error().code() != EINVAL) return reduced.error();
@@ -218,7 +249,7 @@ Result<UniqueFd> EmulatedMounts::procfs_of_processes(int pid_namespace_fd,
 Result<UniqueFd> EmulatedMounts::with_pieces(UniqueFd mount,
                                              const seccomp::TargetNamespaces& target) {
   if (TRY(sys::fstatfs_type(mount.get())) == SYSFS_MAGIC) {
-    return build(std::move(mount), sysfs_pieces_);
+    return build(std::move(mount), PieceSet::kSysfs);
   }
   if (::faccessat(mount.get(), kAnchor, F_OK, 0) == 0) {
     return equip(std::move(mount), TRY(kind_of(target)), target.net_fd);
@@ -235,13 +266,17 @@ Result<UniqueFd> EmulatedMounts::with_pieces(UniqueFd mount,
 // Not by a timer: what is left is bounded, and goes with the next one or the container.
 void EmulatedMounts::keep_for_a_while(UniqueFd mount) {
   const Deadline now = after(std::chrono::milliseconds(0));
-  std::vector<Kept> gone;  // ends after the lock
-  const std::lock_guard lock(mutex_);
-  while (!kept_.empty() && (kept_.size() >= kMostKept || kept_.front().until <= now)) {
-    gone.push_back(std::move(kept_.front()));
-    kept_.pop_front();
+  std::vector<Kept> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    while (!kept_.empty() && (kept_.size() >= kMostKept || kept_.front().until <= now)) {
+      gone.push_back(std::move(kept_.front()));
+      kept_.pop_front();
+    }
+    kept_.push_back({std::move(mount), now + kKeptFor});
   }
-  kept_.push_back({std::move(mount), now + kKeptFor});
+  for (Kept& kept : gone) end_later(std::move(kept.mount));
+  restock_later();
 }
 
 bool EmulatedMounts::is_kept(int place_fd) {
@@ -256,17 +291,18 @@ bool EmulatedMounts::is_kept(int place_fd) {
 
 Result<UniqueFd> EmulatedMounts::repeated_procfs(const seccomp::TargetNamespaces& target,
                                                  const Template& known) {
-  std::shared_ptr<const UniqueFd> tree = known.tree;
+  std::shared_ptr<CloneStock> tree = known.tree;
   if (!tree) {
     OpenedProcfs procfs = TRY(open_procfs(target.pid_fd, {}));
     UniqueFd built = TRY(equip(std::move(procfs.mount), known.kind, target.net_fd));
     if (!kernel_abilities().clone_detached) return built;
-    tree = std::make_shared<const UniqueFd>(std::move(built));
+    const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+    tree = std::make_shared<CloneStock>(
+        std::move(built), [locksmith](int locked) { return locksmith->clone(locked); });
     const std::lock_guard lock(mutex_);
     if (template_.kind == known.kind) template_.tree = tree;
   }
-  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
-  Result<UniqueFd> clone = locksmith->clone(tree->get());
+  Result<UniqueFd> clone = tree->take();
   if (clone.ok() || clone.error().code() != EINVAL) return clone;
   kernel_abilities().clone_detached = false;
   {
@@ -277,7 +313,74 @@ Result<UniqueFd> EmulatedMounts::repeated_procfs(const seccomp::TargetNamespaces
   return equip(std::move(procfs.mount), known.kind, target.net_fd);
 }
 
-Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPiece>& pieces) {
+Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, PieceSet set) {
+  std::shared_ptr<const Kit> kit;
+  {
+    const std::lock_guard lock(mutex_);
+    kit = kit_of(set);
+  }
+  if (kit) {
+    const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+    return locksmith->lock_with(TRY(kit->clones->take()), kit->parts, std::move(tree));
+  }
+  UniqueFd built = TRY(build_by_piece(std::move(tree), pieces_of(set)));
+  if (kernel_abilities().attach_to_detached && kernel_abilities().clone_detached) {
+    make_kit_later(set);
+  }
+  return built;
+}
+
+// For the ones after the first.
+void EmulatedMounts::make_kit_later(PieceSet set) {
+  static_cast<void>(
+      BackgroundWork::instance().add([weak = weak_from_this(), set]() -> Result<void> {
+        const std::shared_ptr<EmulatedMounts> mounts = weak.lock();
+        return mounts ? mounts->make_kit(set) : Result<void>();
+      }));
+}
+
+Result<void> EmulatedMounts::make_kit(PieceSet set) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (kit_of(set)) return {};
+  }
+  const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+  PieceKit made = TRY(locksmith->make_kit(pieces_of(set)).in("pieces of a container"));
+  const auto clones = std::make_shared<CloneStock>(
+      std::move(made.tree), [locksmith](int kit) { return locksmith->clone_kit(kit); });
+  const std::lock_guard lock(mutex_);
+  kit_of(set) = std::make_shared<const Kit>(Kit{std::move(made.parts), clones});
+  return {};
+}
+
+void EmulatedMounts::restock_later() {
+  std::vector<std::shared_ptr<CloneStock>> stocks;
+  {
+    const std::lock_guard lock(mutex_);
+    if (template_.tree) stocks.push_back(template_.tree);
+    for (const std::shared_ptr<const Kit>& kit : kits_) {
+      if (kit) stocks.push_back(kit->clones);
+    }
+  }
+  for (const std::shared_ptr<CloneStock>& stock : stocks) stock->restock_later();
+}
+
+void EmulatedMounts::has_attached(const seccomp::MountCensus& tree) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (attached_.size() >= kMostAttached) attached_.pop_front();
+    attached_.push_back(tree);
+  }
+  restock_later();
+}
+
+bool EmulatedMounts::is_as_attached(const seccomp::MountCensus& tree) {
+  const std::lock_guard lock(mutex_);
+  return std::find(attached_.begin(), attached_.end(), tree) != attached_.end();
+}
+
+Result<UniqueFd> EmulatedMounts::build_by_piece(UniqueFd tree,
+                                                const std::vector<MountPiece>& pieces) {
   MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
   if (kernel_abilities().attach_to_detached) {
     const Result<void> attached = attach_pieces(tree.get(), pieces);
@@ -286,8 +389,8 @@ Result<UniqueFd> EmulatedMounts::build(UniqueFd tree, const std::vector<MountPie
     kernel_abilities().attach_to_detached = false;
   }
   TRY(have_tree_adopted(*locksmith));
-  TRY(locksmith->assemble_inside(tree.get(), [&] { return attach_pieces(tree.get(), pieces); }));
-  return locksmith->lock(std::move(tree));
+  const int mount = tree.get();
+  return locksmith->lock(std::move(tree), [&] { return attach_pieces(mount, pieces); });
 }
 
 Result<void> EmulatedMounts::have_tree_adopted(MountLocksmith& locksmith) {

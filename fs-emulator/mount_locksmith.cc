@@ -2,8 +2,9 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
-#include <atomic>
+#include <array>
 #include <mutex>
 #include <thread>
 
@@ -11,6 +12,7 @@
 #include "common/root_dir.h"
 #include "common/short_lived_task.h"
 #include "common/syscalls.h"
+#include "fs-emulator/background_work.h"
 #include "seccomp-notify/visitor.h"
 
 namespace sysbox::fs {
@@ -19,8 +21,8 @@ namespace {
 constexpr unsigned kCloneTree = OPEN_TREE_CLONE | AT_RECURSIVE;
 constexpr const char* kPrivateArea = "/private";
 
-// Each thread has its place in the workshop, so that none waits for another.
-std::atomic<int> next_bench{0};
+constexpr const char* kKitArea = "/private/kit";
+constexpr const char* kKitPlaces = "/private/places";
 constexpr int kMostBenches = 256;  // to look at, of an earlier process
 
 struct MirrorRequest {
@@ -52,7 +54,80 @@ Result<std::string> place_of_adopted(int tree) {
   return join(kPrivateArea, "/tree-", stx.stx_dev_major, "-", stx.stx_dev_minor);
 }
 
+// Runs in the workshop.
+Result<void> make_directory(const std::string& path) {
+  const Result<void> made = sys::mkdirat(AT_FDCWD, path, 0700);
+  if (!made.ok() && made.error().code() != EEXIST) return made;
+  return {};
+}
+
+// Whether a mount covers a directory. Without asking its file system, see above.
+Result<bool> is_directory(int mount_fd) {
+  return TRY(seccomp::describe_place(mount_fd)).may_be_directory;
+}
+
+// The place of a part of a kit.
+Result<std::string> make_kit_place(std::size_t number, bool is_for_directory) {
+  std::string name = (is_for_directory ? "d" : "f") + std::to_string(number);
+  const std::string path = join(kKitPlaces, "/", name);
+  if (is_for_directory) {
+    TRY(make_directory(path));
+    return name;
+  }
+  const Result<void> made = sys::mknodat(AT_FDCWD, path, S_IFREG | 0600, 0);
+  if (!made.ok() && made.error().code() != EEXIST) return made.error();
+  return name;
+}
+
 }  // namespace
+
+// What one call works on in the workshop, so that none waits for another: a directory "/3" in the
+// shared area, one in the private area, and one for a kit.
+class MountLocksmith::Bench {
+ public:
+  explicit Bench(const MountLocksmith& owner) : owner_(owner) {
+    const std::lock_guard lock(owner.mutex_);
+    if (owner.free_benches_.empty()) {
+      number_ = owner.benches_++;
+      return;
+    }
+    is_made_ = true;
+    number_ = owner.free_benches_.back();
+    owner.free_benches_.pop_back();
+  }
+  ~Bench() {
+    const std::lock_guard lock(owner_.mutex_);
+    if (is_made_ && !is_in_use_) owner_.free_benches_.push_back(number_);
+  }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  // Runs in the workshop, before all else.
+  Result<void> make() {
+    if (is_made_) return {};
+    for (const std::string& place : places()) TRY(make_directory(place));
+    is_made_ = true;
+    return {};
+  }
+  // Until it has been cleared nobody else gets it.
+  void begin_use() { is_in_use_ = true; }
+  void end_use() { is_in_use_ = false; }
+
+  std::string shared_place() const { return join("/", number_); }
+  std::string private_place() const { return join(kPrivateArea, "/", number_); }
+  std::string kit_place() const { return join(kKitArea, number_); }
+  std::array<std::string, 3> places() const {
+    return {shared_place(), private_place(), kit_place()};
+  }
+
+ private:
+  const MountLocksmith& owner_;
+  int number_ = 0;
+  bool is_made_ = false;
+  bool is_in_use_ = false;
+};
+
+MountLocksmith::~MountLocksmith() { BackgroundWork::instance().finish(); }
 
 template <typename Steps>
 auto MountLocksmith::away_from_home(Steps steps) const -> decltype(steps()) {
@@ -132,8 +207,9 @@ Result<void> MountLocksmith::clear_benches() const {
   return away_from_home([&]() -> Result<void> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
     for (int number = 0; number < kMostBenches; ++number) {
-      for (const std::string area : {"", kPrivateArea}) {
-        while (::umount2(join(area, "/", number).c_str(), MNT_DETACH) == 0) {
+      for (const std::string& place :
+           {join("/", number), join(kPrivateArea, "/", number), join(kKitArea, number)}) {
+        while (::umount2(place.c_str(), MNT_DETACH) == 0) {
         }
       }
     }
@@ -141,29 +217,101 @@ Result<void> MountLocksmith::clear_benches() const {
   });
 }
 
-// The calling thread's directory, "/3", in the shared and in the private area.
-Result<std::string> MountLocksmith::own_bench() const {
-  thread_local const int number = next_bench++;
-  const std::string bench = "/" + std::to_string(number);
-  for (const std::string& path : {bench, kPrivateArea + bench}) {
-    const Result<void> made = sys::mkdirat(AT_FDCWD, path, 0700);
-    if (!made.ok() && made.error().code() != EEXIST) return made.error();
+// Runs in the workshop.
+Result<void> MountLocksmith::clear(const Bench& bench) const {
+  for (const std::string& place : bench.places()) {
+    // EINVAL: nothing is there (any more).
+    Result<void> gone;
+    while (gone.ok()) gone = sys::umount(place, MNT_DETACH);  // takes the mirror's copy along
+    if (gone.error().code() != EINVAL) return gone;
   }
-  return bench;
+  return {};
 }
 
-Result<UniqueFd> MountLocksmith::lock(UniqueFd tree) const {
+// That takes as long as all the rest, and nobody needs it.
+Result<void> MountLocksmith::clear_later(const std::shared_ptr<Bench>& bench) const {
+  const auto clear_it = [this, bench]() -> Result<void> {
+    const Result<void> cleared = away_from_home([&]() -> Result<void> {
+      TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+      return clear(*bench);
+    });
+    if (cleared.ok()) bench->end_use();
+    return cleared;
+  };
+  return BackgroundWork::instance().add(clear_it) ? Result<void>() : clear_it();
+}
+
+Result<UniqueFd> MountLocksmith::lock(UniqueFd tree, const Assemble& assemble) const {
+  const auto bench = std::make_shared<Bench>(*this);
+  bench->begin_use();
+  Result<UniqueFd> locked = away_from_home([&]() -> Result<UniqueFd> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    TRY(bench->make());
+    if (assemble) {
+      TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench->private_place()));
+      TRY(assemble());
+    }
+    return lock_on(*bench, tree.get());
+  });
+  TRY(clear_later(bench));
+  return locked;
+}
+
+// Runs in the workshop, and ends in the mirror.
+Result<UniqueFd> MountLocksmith::lock_on(const Bench& bench, int tree) const {
+  TRY(sys::move_mount(tree, "", AT_FDCWD, bench.shared_place()));
+  TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
+  UniqueFd locked = TRY(sys::open_tree(AT_FDCWD, bench.shared_place(), kCloneTree));
+  // It hears no more of what becomes of the one on the bench.
+  sys::MountAttributes independent;
+  independent.propagation = MS_PRIVATE;
+  TRY(sys::mount_setattr(locked.get(), "", AT_RECURSIVE, independent));
+  return locked;
+}
+
+Result<UniqueFd> MountLocksmith::lock_with(UniqueFd kit, const std::vector<PieceKit::Part>& parts,
+                                           UniqueFd tree) const {
+  const auto bench = std::make_shared<Bench>(*this);
+  bench->begin_use();
+  Result<UniqueFd> locked = away_from_home([&]() -> Result<UniqueFd> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    TRY(bench->make());
+    // From one place to another it goes only in one namespace.
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench->private_place()));
+    TRY(sys::move_mount(kit.get(), "", AT_FDCWD, bench->kit_place()));
+    for (const PieceKit::Part& part : parts) {
+      const Result<void> moved = sys::move_mount(kit.get(), part.place, tree.get(), part.target);
+      if (moved.ok() || moved.error().code() == ENOENT || moved.error().code() == ENOTDIR) continue;
+      return Error(moved.error()).in(part.target);
+    }
+    return lock_on(*bench, tree.get());
+  });
+  TRY(clear_later(bench));
+  return locked;
+}
+
+Result<PieceKit> MountLocksmith::make_kit(const std::vector<MountPiece>& pieces) const {
+  return away_from_home([&]() -> Result<PieceKit> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    TRY(make_directory(kKitPlaces));
+    PieceKit kit;
+    kit.tree = TRY(sys::open_tree(AT_FDCWD, kKitPlaces, OPEN_TREE_CLONE));
+    for (const MountPiece& piece : pieces) {
+      const UniqueFd clone =
+          TRY(sys::open_tree(piece.source_fd, piece.source, OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW));
+      const bool is_for_directory = TRY(is_directory(clone.get()));
+      std::string place = TRY(make_kit_place(kit.parts.size(), is_for_directory));
+      TRY(sys::move_mount(clone.get(), "", kit.tree.get(), place));
+      kit.parts.push_back({std::move(place), piece.target});
+    }
+    return kit;
+  });
+}
+
+Result<UniqueFd> MountLocksmith::clone_kit(int kit) const {
   return away_from_home([&]() -> Result<UniqueFd> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    const std::string bench = TRY(own_bench());
-    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, bench));
-    Result<UniqueFd> locked = [&]() -> Result<UniqueFd> {
-      TRY(sys::setns(mirror_.get(), CLONE_NEWNS));
-      return sys::open_tree(AT_FDCWD, bench, kCloneTree);
-    }();
-    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    TRY(sys::umount(bench, MNT_DETACH));  // which takes the mirror's copy along
-    return locked;
+    return sys::open_tree(kit, "", kCloneTree);
   });
 }
 
@@ -176,9 +324,11 @@ Result<UniqueFd> MountLocksmith::clone(int locked_tree) const {
 }
 
 Result<std::string> MountLocksmith::options_of(UniqueFd tree) const {
+  Bench bench(*this);
   return away_from_home([&]() -> Result<std::string> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(bench.make());
+    const std::string place = bench.private_place();
     TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
     Result<std::string> read = sys::read_file_at(proc_.get(), "thread-self/mountinfo");
     TRY(sys::umount(place, MNT_DETACH));
@@ -221,9 +371,11 @@ Result<UniqueFd> MountLocksmith::without_unlocked(UniqueFd tree, dev_t pieces) c
   sys::MountAttributes slave;
   slave.propagation = MS_SLAVE;
   TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, slave));
+  Bench bench(*this);
   return away_from_home([&]() -> Result<UniqueFd> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(bench.make());
+    const std::string place = bench.private_place();
     TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
     Result<void> dropped = drop_unlocked(place, pieces);
     Result<UniqueFd> rest = dropped.ok() ? sys::open_tree(AT_FDCWD, place, kCloneTree)
@@ -237,9 +389,11 @@ Result<std::pair<UniqueFd, UniqueFd>> MountLocksmith::two_of(UniqueFd tree) cons
   Result<UniqueFd> copy = sys::open_tree(tree.get(), "", OPEN_TREE_CLONE);
   if (copy.ok()) return std::pair(std::move(tree), std::move(copy).value());
   // Before 6.15 only what is attached can be cloned.
+  Bench bench(*this);
   return away_from_home([&]() -> Result<std::pair<UniqueFd, UniqueFd>> {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    const std::string place = kPrivateArea + TRY(own_bench());
+    TRY(bench.make());
+    const std::string place = bench.private_place();
     TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
     Result<UniqueFd> one = sys::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE);
     Result<UniqueFd> other = sys::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE);
@@ -270,19 +424,6 @@ Result<void> MountLocksmith::disown(int tree) const {
     const std::string place = TRY(place_of_adopted(tree));
     TRY(sys::umount(place, MNT_DETACH));
     return sys::unlinkat(AT_FDCWD, place, AT_REMOVEDIR);
-  });
-}
-
-Result<void> MountLocksmith::assemble_inside(int tree,
-                                             const std::function<Result<void>()>& assemble) const {
-  return away_from_home([&]() -> Result<void> {
-    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
-    const std::string bench = TRY(own_bench());
-    const std::string place = kPrivateArea + bench;
-    TRY(sys::move_mount(tree, "", AT_FDCWD, place));
-    Result<void> assembled = assemble();
-    if (!assembled.ok()) TRY(sys::umount(place, MNT_DETACH));
-    return assembled;
   });
 }
 

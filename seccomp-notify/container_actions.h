@@ -23,6 +23,16 @@ struct TargetNamespaces {
   int net_fd = -1;
 };
 
+// What lies on a mount, directly or not. Mounts are numbered in the order in which they are made,
+// and no number comes again. So where none can be taken off, these two tell whether anything was
+// added.
+struct MountCensus {
+  std::uint64_t mount = 0;  // its unique number; 0: the kernel tells none (before Linux 6.8)
+  std::size_t on_it = 0;
+  std::uint64_t newest = 0;
+  bool operator==(const MountCensus&) const = default;
+};
+
 // How the new mount is to be.
 struct NewMount {
   std::string options;  // the data of mount(2): "hidepid=2,subset=pid", with host ids
@@ -72,6 +82,13 @@ class ContainerActions {
   virtual void keep_for_a_while(UniqueFd mount) = 0;
   // Whether a place lies on one of those.
   virtual bool is_kept(int place_fd) = 0;
+
+  // A tree that was made by the above has been attached.
+  virtual void has_attached(const MountCensus& /*tree*/) {}
+  // Whether it carries what it carried then and nothing else; false also if that is not known.
+  virtual bool is_as_attached(const MountCensus& /*tree*/) { return false; }
+  // Closes the last descriptor of an unmounted tree, which makes it end, some time soon.
+  virtual void end_later(UniqueFd /*mount*/) {}
 
   // Whether mounts of this device are the container's emulated pieces.
   virtual bool is_piece_device(dev_t device) const = 0;

@@ -82,7 +82,17 @@ Result<StatmountAnswer> statmount(std::uint64_t mount_id) {
   return answer;
 }
 
-// All mounts on this one, directly or not.
+// Whether any mount is on this one.
+Result<bool> has_any_mount(std::uint64_t mount_id) {
+  std::uint64_t first = 0;
+  MountRequest request;
+  request.mount_id = mount_id;
+  const long count = ::syscall(kSysListmount, &request, &first, 1, 0);
+  if (count < 0) return last_error("listmount");
+  return count > 0;
+}
+
+// All mounts on this one, directly or not; by their numbers.
 Result<std::vector<std::uint64_t>> listmount(std::uint64_t mount_id) {
   std::vector<std::uint64_t> found;
   std::array<std::uint64_t, 256> some{};
@@ -348,10 +358,18 @@ Result<EmulatedKind> Visit::emulated_kind_of(int fd) const {
 
 Result<bool> Visit::has_mounts_on(int fd) const {
   if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {
-    const Result<std::vector<std::uint64_t>> below = listmount(*id);
-    if (below.ok()) return !below.value().empty();
+    Result<bool> any = has_any_mount(*id);
+    if (any.ok()) return any;
   }
   return !TRY(devices_mounted_on(fd)).empty();
+}
+
+std::optional<MountCensus> Visit::count_mounts_on(int fd) const {
+  const std::optional<std::uint64_t> id = unique_mount_id(fd);
+  if (!id) return std::nullopt;
+  const Result<std::vector<std::uint64_t>> below = listmount(*id);
+  if (!below.ok()) return std::nullopt;
+  return MountCensus{*id, below.value().size(), below.value().empty() ? 0 : below.value().back()};
 }
 
 Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {

@@ -14,6 +14,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "seccomp-notify/caller_task.h"
+#include "seccomp-notify/container_actions.h"
 #include "seccomp-notify/tracee.h"
 
 namespace sysbox::seccomp {
@@ -132,6 +133,9 @@ class Visit {
   Result<bool> has_mounts_on(int fd) const;
   // The devices of all mounts on the mount of the open place, and on those.
   Result<std::vector<dev_t>> devices_mounted_on(int fd) const;
+
+  // Counts them; nothing if the kernel gives no unique numbers.
+  std::optional<MountCensus> count_mounts_on(int fd) const;
 
   int root() const { return root_.get(); }
   int working_directory() const { return working_directory_.get(); }

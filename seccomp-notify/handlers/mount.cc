@@ -119,6 +119,9 @@ Result<Verdict> mount_anew(const Assistance& with, EmulatedKind kind, std::uint6
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
   const Result<void> attached = attach_once(tracee, tree.value().get(), target.get());
   if (!attached.ok()) return Verdict(FailWith{attached.error().code()});
+  if (const auto census = visit.count_mounts_on(tree.value().get())) {
+    with.actions.has_attached(*census);
+  }
   return Verdict(SucceedWith{0});
 }
 

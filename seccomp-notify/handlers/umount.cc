@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <unordered_set>
 
@@ -80,8 +81,9 @@ Result<bool> goes_with_another(const Visit& visit, int mount_fd) {
   return false;
 }
 
-Result<bool> carries_only_locked(const Visit& visit, int mount_fd,
-                                 const ContainerActions& actions) {
+Result<bool> carries_only_locked(const Visit& visit, int mount_fd, ContainerActions& actions) {
+  const std::optional<MountCensus> census = visit.count_mounts_on(mount_fd);
+  if (census && actions.is_as_attached(*census)) return true;
   if (TRY(carries_only_pieces(visit, mount_fd, actions))) return true;
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
   const std::vector<BelowMount> below = TRY(mounts_below(mounts, mount_fd, Depth::kAll));
@@ -117,7 +119,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   if (!TRY(may_need_help(with, visit, target_path, follow))) return Verdict(LetKernelRunIt{});
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
-  const UniqueFd target = TRY(visit.resolve(target_path, follow));
+  UniqueFd target = TRY(visit.resolve(target_path, follow));
   const Place place = TRY(describe_place(target.get()));
   if (!place.is_mount_root || TRY(is_root_of(visit, target.get()))) {
     return Verdict(LetKernelRunIt{});
@@ -141,6 +143,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   // EINVAL if the mount itself is locked, as the container's first procfs is.
   const Result<void> unmounted = unmount_once(tracee, visit, target.get(), MNT_DETACH);
   if (!unmounted.ok()) return Verdict(FailWith{unmounted.error().code()});
+  with.actions.end_later(std::move(target));
   return Verdict(SucceedWith{0});
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "common/syscalls.h"
+#include "fs-emulator/background_work.h"
 #include "tests/unit/seccomp-notify/trapped_container.h"
 
 namespace sysbox::testing {
@@ -52,6 +53,39 @@ TEST(EmulatedProcfs, OfTheSameNamespaceComesAgainAndAgain) {
       EXPECT_EQ(sys::read_file_at(tree.value().get(), "uptime").value_or(""), kPieceText);
     }
   });
+}
+
+// After the first, its pieces come from a kit that was made meanwhile, and from its next clone.
+TEST(EmulatedProcfs, IsTheSameFromAKit) {
+  REQUIRE_CONTAINERS();
+  in_worker([] {
+    const Namespaces own;
+    const auto actions = make_actions();
+    for (const char* options : {"hidepid=0", "hidepid=1", "hidepid=0", "hidepid=1"}) {
+      const auto procfs = actions->procfs_with_pieces(own.target(), {options, 0});
+      ASSERT_TRUE(procfs.ok()) << procfs.error().message();
+      EXPECT_EQ(sys::read_file_at(procfs.value().get(), "uptime").value_or(""), kPieceText);
+      EXPECT_EQ(sys::read_file_at(procfs.value().get(), "sys/net/core/somaxconn").value_or(""),
+                kPieceText);
+      const auto sysfs = actions->sysfs_with_pieces(own.target(), {});
+      ASSERT_TRUE(sysfs.ok()) << sysfs.error().message();
+      EXPECT_EQ(sys::read_file_at(sysfs.value().get(), "kernel/fscaps").value_or(""), kPieceText);
+      actions->has_attached({});
+      fs::BackgroundWork::instance().finish();
+    }
+  });
+}
+
+TEST(EmulatedTree, IsKnownAgainWhileNothingIsAdded) {
+  REQUIRE_CONTAINERS();
+  const auto actions = make_actions();
+  const seccomp::MountCensus attached{100, 3, 103};
+  EXPECT_FALSE(actions->is_as_attached(attached));
+  actions->has_attached(attached);
+  EXPECT_TRUE(actions->is_as_attached(attached));
+  EXPECT_FALSE(actions->is_as_attached({100, 4, 110}));
+  EXPECT_FALSE(actions->is_as_attached({100, 3, 110}));
+  EXPECT_FALSE(actions->is_as_attached({99, 3, 103}));
 }
 
 TEST(EmulatedProcfs, HasPiecesBelowNetInTheContainersOwnNetworkOnly) {
@@ -205,12 +239,15 @@ TEST(EmulatedMounts, LeakNoDescriptors) {
     const auto actions = make_actions();
     EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
     EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
+    EXPECT_TRUE(actions->sysfs_with_pieces(own.target(), {}).ok());
+    fs::BackgroundWork::instance().finish();
     const int before = count();
     for (int i = 0; i < 20; ++i) {
       EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {}).ok());
       EXPECT_TRUE(actions->procfs_with_pieces(own.target(), {"hidepid=1", 0}).ok());
       EXPECT_TRUE(actions->sysfs_with_pieces(own.target(), {}).ok());
     }
+    fs::BackgroundWork::instance().finish();
     EXPECT_EQ(count(), before);
   });
 }
