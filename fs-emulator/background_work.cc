@@ -60,6 +60,9 @@ void BackgroundWork::finish() {
 }
 
 void BackgroundWork::work() {
+  // It must not take the processor from the thread that is about to answer a caller.
+  const sched_param no_priority{};
+  static_cast<void>(::sched_setscheduler(0, SCHED_BATCH, &no_priority));
   bool is_fit = sys::unshare(CLONE_FS).ok();
   std::unique_lock lock(mutex_);
   thread_ = is_fit ? Thread::kReady : Thread::kNone;
