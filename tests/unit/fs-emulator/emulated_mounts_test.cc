@@ -65,7 +65,7 @@ TEST(EmulatedProcfs, IsTheSameFromAKit) {
       const auto procfs = actions->procfs_with_pieces(own.target(), {options, 0});
       ASSERT_TRUE(procfs.ok()) << procfs.error().message();
       EXPECT_EQ(sys::read_file_at(procfs.value().get(), "uptime").value_or(""), kPieceText);
-      EXPECT_EQ(sys::read_file_at(procfs.value().get(), "sys/net/core/somaxconn").value_or(""),
+      EXPECT_EQ(sys::read_file_at(procfs.value().get(), "sys/net/ipv4/ip_forward").value_or(""),
                 kPieceText);
       const auto sysfs = actions->sysfs_with_pieces(own.target(), {});
       ASSERT_TRUE(sysfs.ok()) << sysfs.error().message();
