@@ -207,6 +207,14 @@ nothing_left_of() { # ID
   assert_equal "$output" "$(printf 'named\n/tmp\nblue\n1000\n1001\n100\n200')"
 }
 
+@test "a limit of file locks, which limits nothing, is no sign of Landlock" {
+  run run_once '.process.rlimits = [{type: "RLIMIT_LOCKS", soft: 50, hard: 100}]' \
+    sh -c 'grep "^Max file locks" /proc/self/limits; mkdir /p; mount -t proc p /p && ls -d /p/1'
+  assert_ok
+  assert_matches "${lines[0]}" '50 +unlimited'
+  assert_equal "${lines[1]}" /p/1
+}
+
 @test "binds: read-write reaches the host, read-only holds, masked and read-only paths of the spec" {
   mkdir "$SUITE_DIR/shared"
   run run_once ".mounts += [
