@@ -4,6 +4,7 @@
 // io.sysbox.emulator.varlink. Structs only.
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,12 @@ struct StartRequest {
   std::string id;
   int init_pid = 0;  // on the host; the pidfd that comes along (borrowed) is what is trusted
   int init_pidfd = -1;
+  // Borrowed, all or none: SharedLayer's descriptors, if the root file system is an overlay of the
+  // container's own over the layers of the engine's.
+  std::span<const UniqueFd> shared_layer = {};
 };
+// The order of shared_layer: engine's overlay, container's overlay, layer directory, upper layer.
+inline constexpr std::size_t kSharedLayerDescriptors = 4;
 
 // One entry of List's reply; init_pid is 0 until the container was started.
 struct ListedContainer {

@@ -42,7 +42,9 @@ Result<RegisterReply> Client::register_container(const RegisterRequest& request)
 }
 
 Result<void> Client::start_container(const StartRequest& request) {
-  const std::span<const int> fds(&request.init_pidfd, request.init_pidfd >= 0 ? 1 : 0);
+  std::vector<int> fds;
+  if (request.init_pidfd >= 0) fds.push_back(request.init_pidfd);
+  for (const UniqueFd& fd : request.shared_layer) fds.push_back(fd.get());
   TRY(call(socket_path_, "Start", to_json(request), fds));
   return {};
 }

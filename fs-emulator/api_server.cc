@@ -1,5 +1,6 @@
 #include "fs-emulator/api_server.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "common/json_fields.h"
@@ -38,8 +39,14 @@ Result<varlink::Parameters> answer_register(ContainerRegistry& registry,
 Result<varlink::Parameters> answer_start(ContainerRegistry& registry, varlink::Parameters call) {
   const StartRequest request = TRY(parse_start_request(call.json));
   const log::ContainerScope scope(request.id);
+  std::vector<UniqueFd> shared_layer;
+  if (call.fds.size() == 1 + kSharedLayerDescriptors) {
+    std::move(call.fds.begin() + 1, call.fds.end(), std::back_inserter(shared_layer));
+    call.fds.resize(1);
+  }
   ContainerInit init{request.init_pid, TRY(only_descriptor(call, "the pidfd of init"))};
-  TRY(logged("start", registry.start_container(request.id, std::move(init))));
+  TRY(logged("start",
+             registry.start_container(request.id, std::move(init), std::move(shared_layer))));
   log::debug("started, init is pid ", request.init_pid);
   return varlink::Parameters{};
 }

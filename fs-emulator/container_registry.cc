@@ -88,6 +88,7 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::make_co
 }
 
 void ContainerRegistry::end(Container& container) {
+  layers_.remove(container.identity->id);
   notify_loop_.remove_container(container.identity->id);
   loop_.remove(*container.session);
 }
@@ -116,7 +117,25 @@ Result<RegisterReply> ContainerRegistry::register_container(const RegisterReques
   return reply;
 }
 
-Result<void> ContainerRegistry::start_container(const std::string& id, ContainerInit init) {
+std::shared_ptr<const SharedLayer> ContainerRegistry::shared_layer_of(
+    const ContainerIdentity& identity, std::vector<UniqueFd> fds) {
+  if (fds.size() != kSharedLayerDescriptors) return nullptr;
+  return std::make_shared<const SharedLayer>(SharedLayer{std::move(fds[0]), std::move(fds[1]),
+                                                         std::move(fds[2]), std::move(fds[3]),
+                                                         identity.uid_map, identity.gid_map});
+}
+
+void ContainerRegistry::share_layer(const Container& container, LayerWatch::Since since) {
+  if (!container.shared_layer) return;
+  const Result<void> added = layers_.add(container.identity->id, container.shared_layer, since);
+  if (!added.ok()) {
+    log::warning("what the engine copies into the container is not seen at once inside: ",
+                 added.error().message());
+  }
+}
+
+Result<void> ContainerRegistry::start_container(const std::string& id, ContainerInit init,
+                                                std::vector<UniqueFd> shared_layer) {
   // The pid is that of the pidfd's process if that still lives after the file was read.
   const Result<std::string> cgroups = host_.proc.read_file(join(init.pid, "/cgroup"));
   // Missing in a kernel without time namespaces.
@@ -141,7 +160,9 @@ Result<void> ContainerRegistry::start_container(const std::string& id, Container
     container->state->boottime_offset_ns =
         offsets.ok() ? parse_boottime_offset(offsets.value()) : 0;
     container->init = std::move(init);
+    container->shared_layer = shared_layer_of(*container->identity, std::move(shared_layer));
   }
+  share_layer(*container, LayerWatch::Since::kNow);
   if (link_ == nullptr) return {};
   // From here on it survives this process: before its program runs.
   const Result<void> kept = begin_to_keep(*container, cgroups.ok() ? cgroups.value() : "");

@@ -14,6 +14,7 @@
 #include "fs-emulator/container.h"
 #include "fs-emulator/file_tree.h"
 #include "fs-emulator/fuse_loop.h"
+#include "fs-emulator/layer_watch.h"
 #include "fs-emulator/manager_link.h"
 #include "fs-emulator/request_journal.h"
 #include "fs-emulator/spare_sessions.h"
@@ -35,7 +36,9 @@ class ContainerRegistry {
   // EEXIST if the id is registered.
   Result<RegisterReply> register_container(const RegisterRequest& request);
   // ESRCH if the process has ended; ENOENT for an unknown id.
-  Result<void> start_container(const std::string& id, ContainerInit init);
+  // `shared_layer`: as in StartRequest, perhaps none.
+  Result<void> start_container(const std::string& id, ContainerInit init,
+                               std::vector<UniqueFd> shared_layer = {});
   Result<void> add_listener(const std::string& id, UniqueFd listener);
   // An unknown id is no error.
   void unregister_container(const std::string& id);
@@ -52,6 +55,7 @@ class ContainerRegistry {
     std::shared_ptr<ContainerState> state;
     std::shared_ptr<seccomp::ContainerActions> actions;  // made with the first listener
     std::shared_ptr<FuseSession> session;
+    std::shared_ptr<const SharedLayer> shared_layer;  // perhaps none
     ContainerInit init;
     std::atomic<bool> is_parked{false};  // or would be if there were a sysbox-mgr
     std::atomic<std::uint64_t> next_listener{1};
@@ -60,6 +64,10 @@ class ContainerRegistry {
   Result<std::shared_ptr<Container>> make_container(const RegisterRequest& request,
                                                     RegisterReply& reply);
   std::shared_ptr<seccomp::ContainerActions> actions_of(Container& container);
+  static std::shared_ptr<const SharedLayer> shared_layer_of(const ContainerIdentity& identity,
+                                                            std::vector<UniqueFd> fds);
+  // A failure is logged: what the engine copies into the container is not seen inside at once.
+  void share_layer(const Container& container, LayerWatch::Since since);
   void end(Container& container);
   bool half_have_ended();
 
@@ -78,6 +86,7 @@ class ContainerRegistry {
   ManagerLink* const link_;
   RequestJournal* const journal_;
   const SysctlDefaults defaults_;
+  LayerWatch layers_;
   mutable std::mutex mutex_;  // of what follows; not held while anything is opened or waited for
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::size_t most_ = 0;  // there were at once since memory was given back

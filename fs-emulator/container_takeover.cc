@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <array>
 #include <charconv>
 #include <thread>
 
@@ -22,6 +23,9 @@ namespace {
 constexpr const char* kMountName = "mount";
 constexpr const char* kStateName = "state";
 constexpr const char* kInitName = "init";
+// In the order of StartRequest.
+constexpr std::array<const char*, kSharedLayerDescriptors> kSharedLayerNames = {
+    "engine-overlay", "own-overlay", "layer", "upper"};
 
 Result<UniqueFd> take(DescriptorsByName& descriptors, std::string_view name) {
   const auto found = descriptors.find(name);
@@ -73,6 +77,13 @@ void ContainerRegistry::park(const Container& container) const {
       {kMountName, container.tree->mount.get()},
       {kStateName, memory->fd()},
       {kInitName, container.init.pidfd.get()}};
+  if (const SharedLayer* const shared = container.shared_layer.get()) {
+    const std::array fds = {shared->engine.get(), shared->own.get(), shared->layer.get(),
+                            shared->upper.get()};
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+      descriptors.push_back({kSharedLayerNames.at(i), fds.at(i)});
+    }
+  }
   for (const auto& [number, fd] : listeners) {
     if (descriptors.size() == mgr::kMaxParkedOfOne) break;
     descriptors.push_back({join(mgr::kListenerPrefix, number), fd.get()});
@@ -185,6 +196,13 @@ Result<std::shared_ptr<ContainerRegistry::Container>> ContainerRegistry::revive(
     }
   }
   container->is_parked = true;
+  std::vector<UniqueFd> shared_layer;
+  for (const char* const name : kSharedLayerNames) {
+    Result<UniqueFd> fd = take(descriptors, name);
+    if (fd.ok()) shared_layer.push_back(std::move(fd).value());
+  }
+  container->shared_layer = shared_layer_of(*container->identity, std::move(shared_layer));
+  share_layer(*container, LayerWatch::Since::kEarlier);
   TRY(loop_.add(container->session));
   return container;
 }

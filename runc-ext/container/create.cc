@@ -37,11 +37,6 @@ namespace {
 
 constexpr auto kLockTimeout = std::chrono::seconds(10);
 
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
-
 // RFC 3339 with nanoseconds, as runc writes it.
 std::string now_text() {
   struct timespec now {};
@@ -240,7 +235,7 @@ class Creation {
     request.id = options_.id;
     request.rootfs = plan_.spec.root_path;
     request.lifeline = plan_.overlay && !plan_.overlay->upper.empty()
-                           ? parent_of(plan_.overlay->upper)
+                           ? layer_directory(*plan_.overlay)
                            : plan_.spec.root_path;
     if (const auto& user = plan_.joined.user) {
       linux_part.uid_mappings = user->uids;
@@ -328,6 +323,11 @@ class Creation {
     TRY(birth_.helper_channel.send(Step::kGo));
     Result<StepMessage> pivoted = birth_.helper_channel.expect(Step::kPivoted, "the mount helper");
     if (!pivoted.ok()) return reason_of_init(std::move(pivoted).error());
+    std::vector<UniqueFd>& fds = pivoted.value().fds;
+    if (fds.empty()) return {};
+    auto shared = open_shared_layer(plan_.spec.root_path, *plan_.overlay, std::move(fds[0]));
+    if (!shared.ok()) log::warning(shared.error().message());
+    if (shared.ok()) shared_layer_ = std::move(shared).value();
     return {};
   }
 
@@ -356,8 +356,8 @@ class Creation {
       if (message.step != Step::kPrepared) {
         return Error(EPROTO, "the container's init sent an unexpected message");
       }
-      Result<void> started =
-          emulator_.start_container({options_.id, record_.init_pid, init_pidfd_.get()});
+      Result<void> started = emulator_.start_container(
+          {options_.id, record_.init_pid, init_pidfd_.get(), shared_layer_});
       // An init that has ended meanwhile has left its reason in the channel.
       if (!started.ok() && started.error().code() != ESRCH) return started;
       return {};
@@ -398,6 +398,7 @@ class Creation {
   ContainerRecord record_;
   Cgroup cgroup_ = Cgroup::from_state({});
   fs::RegisterReply emulation_;
+  std::vector<UniqueFd> shared_layer_;  // as in fs::StartRequest
   Birth birth_;
   UniqueFd init_pidfd_;
   Handover handover_;

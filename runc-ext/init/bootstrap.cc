@@ -178,10 +178,13 @@ Result<void> let_hooks_run(Channel& parent, Channel& init) {
   return {};
 }
 
-Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent, Channel& init) {
+// Returns the container's own overlay, if it has one.
+Result<UniqueFd> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent,
+                              Channel& init) {
   if (is_joined(plan, NamespaceType::kMount)) {  // all is there already
     TRY(let_hooks_run(parent, init));
-    return send_mounts(init, {});
+    TRY(send_mounts(init, {}));
+    return UniqueFd();
   }
   const InitNamespaces namespaces = TRY(open_namespaces(init_pid));
   TRY(enter_network_of(init_pid));
@@ -191,7 +194,8 @@ Result<void> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& parent
   if (rootfs.sysctls) free_mounts.push_back(std::move(rootfs.sysctls));
   TRY(let_hooks_run(parent, init));
   TRY(pivot_into(rootfs.root));
-  return send_mounts(init, free_mounts);
+  TRY(send_mounts(init, free_mounts));
+  return std::move(rootfs.overlay);
 }
 
 Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to_parent) {
@@ -210,12 +214,13 @@ Result<void> run_helper(const BirthPlan& plan, Channel& parent, Channel& init_to
   TRY(parent.expect(Step::kGo, "sysbox-runc"));
   TRY(to_init.send(Step::kGo));
   if (init_makes_network(plan)) TRY(to_init.expect(Step::kNetwork, "the container's init"));
-  Result<void> built = build_mounts(plan, init, parent, to_init);
+  const Result<UniqueFd> built = build_mounts(plan, init, parent, to_init);
   if (!built.ok()) {
     to_init.send_failure(built.error());
-    return built;
+    return built.error();
   }
-  TRY(parent.send(Step::kPivoted));
+  const int overlay = built.value().get();
+  TRY(parent.send(Step::kPivoted, 0, std::span(&overlay, overlay >= 0 ? 1 : 0)));
   // Ends with the mount namespaces that the init has left; an init that fails tells the parent.
   static_cast<void>(to_init.expect(Step::kGo, "the container's init").ok());
   return {};

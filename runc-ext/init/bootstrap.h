@@ -23,7 +23,8 @@ struct Birth {
 };
 
 // Forks the helper, which does all its steps and exits. Messages on helper_channel, in order:
-// what await_init() takes … caller: kGo … kHooks … caller: kGo … kPivoted, end. On init_channel:
+// what await_init() takes … caller: kGo … kHooks … caller: kGo … kPivoted (with a
+// detached mount of the container's own overlay, if there is one), end. On init_channel:
 // kPrepared, [kConsole], kListener, kReady, end (execve). A kFailed may come at any point.
 // The calling process must have a single thread.
 Result<Birth> start_birth(const BirthPlan& plan);

@@ -22,7 +22,7 @@ enum class Step : std::uint8_t {
   kNetwork,   // init → helper: its network namespace is made
   kHooks,     // helper → parent: mounts are there, the old root too: run the hooks
   kMounts,    // helper → init: descriptors of detached mounts, in the plan's order
-  kPivoted,   // helper → init and parent: the root file system is in place
+  kPivoted,   // helper → parent: the root file system is in place; the container's own overlay
   kPrepared,  // init → parent: all mounts are in place
   kConsole,   // init → parent: the pseudo-terminal's master
   kListener,  // init → parent: the seccomp listener

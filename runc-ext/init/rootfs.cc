@@ -181,6 +181,10 @@ Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespa
   if (devices) TRY(sys::move_mount(devices.get(), "", place.get(), ""));
   TRY(sys::move_mount(rootfs.get(), "", place.get(), ""));
   RootDir root(TRY(sys::open_tree(rootfs.get(), "", 0)));
+  UniqueFd overlay;
+  if (plan.overlay && !plan.overlay->upper.empty()) {
+    overlay = TRY(sys::open_tree(root.fd(), "", OPEN_TREE_CLONE));
+  }
   std::vector<UniqueFd> turning_read_only;
   for (const OciMount& mount : plan.mounts.locked) {
     std::optional<UniqueFd> turning = TRY(make_locked_mount(plan, root, mount, namespaces)
@@ -198,7 +202,7 @@ Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespa
   if (plan.spec.root_readonly) turning_read_only.push_back(TRY(sys::open_tree(root.fd(), "", 0)));
   if (!turning_read_only.empty()) TRY(make_free_mount_points(plan, root));
   for (const UniqueFd& mount : turning_read_only) TRY(make_read_only(mount.get()));
-  return AssembledRootfs{std::move(root), std::move(sysctls)};
+  return AssembledRootfs{std::move(root), std::move(overlay), std::move(sysctls)};
 }
 
 bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {

@@ -23,6 +23,8 @@ bool needs_writable_sysctls(const BirthPlan& plan);
 
 struct AssembledRootfs {
   RootDir root;
+  // The container's own overlay alone, detached; for who has to see it from outside.
+  UniqueFd overlay;
   UniqueFd sysctls;  // a detached copy of /proc/sys without read-only paths, if one is needed
 };
 

@@ -182,6 +182,8 @@ Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs) {
   return Error(ENOENT, join("rootfs '", rootfs, "': its mount is not in /proc/self/mountinfo"));
 }
 
+std::string layer_directory(const OverlayLayers& layers) { return parent_of(layers.upper); }
+
 std::string find_layer_for_images(const std::optional<OverlayLayers>& layers) {
   if (!layers) return "";
   const std::vector<std::string>& options = layers->options;
@@ -198,6 +200,20 @@ Result<UniqueFd> mount_shifted_overlay(const OverlayLayers& layers, const std::s
   TRY(sys::fchdir(old_cwd.get()));
   TRY(sys::umount(scratch, MNT_DETACH));
   return merged;
+}
+
+Result<std::vector<UniqueFd>> open_shared_layer(const std::string& rootfs,
+                                                const OverlayLayers& layers, UniqueFd own_overlay) {
+  const auto open_all = [&]() -> Result<std::vector<UniqueFd>> {
+    std::vector<UniqueFd> fds;
+    // A clone: the engine's own mount is not to be kept from being unmounted.
+    fds.push_back(TRY(sys::open_tree(AT_FDCWD, rootfs, OPEN_TREE_CLONE)));
+    fds.push_back(std::move(own_overlay));
+    fds.push_back(TRY(sys::open(layer_directory(layers), O_PATH | O_DIRECTORY)));
+    fds.push_back(TRY(sys::open(layers.upper, O_PATH | O_DIRECTORY)));
+    return fds;
+  };
+  return open_all().in("what the engine copies into the container is not seen at once inside");
 }
 
 }  // namespace sysbox::runc

@@ -25,6 +25,9 @@ struct OverlayLayers {
 Result<OverlayLayers> parse_overlay_options(std::string_view superblock_options,
                                             const std::string& base);
 
+// The directory that holds the upper layer and the work directories.
+std::string layer_directory(const OverlayLayers& layers);
+
 // The layers if `rootfs` is the root of an overlay mount, else nothing.
 Result<std::optional<OverlayLayers>> find_overlay(const std::string& rootfs);
 
@@ -40,5 +43,10 @@ std::string find_layer_for_images(const std::optional<OverlayLayers>& layers);
 // The engine's work directory stays untouched: ours is beside it, "<work>-sysbox".
 Result<UniqueFd> mount_shifted_overlay(const OverlayLayers& layers, const std::string& scratch,
                                        int userns_fd);
+
+// What sysbox-fs needs to make changes in the engine's overlay seen in the container's own, in the
+// order of fs::StartRequest. `own_overlay`: a detached mount. The container runs without that too.
+Result<std::vector<UniqueFd>> open_shared_layer(const std::string& rootfs,
+                                                const OverlayLayers& layers, UniqueFd own_overlay);
 
 }  // namespace sysbox::runc
