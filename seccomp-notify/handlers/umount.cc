@@ -4,22 +4,21 @@
 //
 // Programs that take down all that mountinfo shows below a place (umount --recursive) begin with
 // what is locked, and give up at the kernel's EINVAL. As it goes with the mount that it is locked
-// to, they are told that it is done: once for each, as others unmount a place until it fails.
+// to, they are told that it is done: once for each, as others unmount a place until it fails
+// (told_umounts.h).
 
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/mount.h>
 
 #include <algorithm>
-#include <deque>
-#include <mutex>
 #include <optional>
 #include <string_view>
-#include <unordered_set>
 
 #include "common/syscalls.h"
 #include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
+#include "seccomp-notify/handlers/told_umounts.h"
 
 namespace sysbox::seccomp {
 namespace {
@@ -28,38 +27,16 @@ namespace {
 constexpr std::string_view kNetworkSettings = "/sys/net/";
 
 // A quick look, before we learn who the caller is, that spares most calls the rest.
+// `may_be_told`: that a locked mount is unmounted.
 Result<bool> may_need_help(const Assistance& with, const Visit& visit, const std::string& path,
-                           Follow follow) {
+                           Follow follow, bool may_be_told) {
   const Result<UniqueFd> glance = visit.glance_at(path, follow);
   if (!glance.ok()) return true;  // not for certain
   const int fd = glance.value().get();
   if (!TRY(describe_place(fd)).is_mount_root) return false;
   if (with.actions.is_kept(fd) || TRY(visit.has_mounts_on(fd))) return true;
-  return visit.is_locked(fd);
+  return may_be_told ? visit.is_locked(fd) : false;
 }
-
-// The mounts that were told to be gone.
-class ToldOf {
- public:
-  // False if it had been added before.
-  static bool add(std::uint64_t mount_number) {
-    static auto* const told = new ToldOf();  // threads use it until the end
-    const std::lock_guard lock(told->mutex_);
-    if (!told->numbers_.insert(mount_number).second) return false;
-    told->oldest_first_.push_back(mount_number);
-    if (told->oldest_first_.size() > kMost) {
-      told->numbers_.erase(told->oldest_first_.front());
-      told->oldest_first_.pop_front();
-    }
-    return true;
-  }
-
- private:
-  static constexpr std::size_t kMost = 1U << 14U;
-  std::mutex mutex_;
-  std::unordered_set<std::uint64_t> numbers_;
-  std::deque<std::uint64_t> oldest_first_;
-};
 
 // Whether a locked mount belongs to one that can be unmounted: not the machine's own /proc and what
 // is on it, but that of a procfs mounted since.
@@ -116,7 +93,11 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
     TRY(visit.enter_network(network.get()));
   }
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
-  if (!TRY(may_need_help(with, visit, target_path, follow))) return Verdict(LetKernelRunIt{});
+  ToldUmounts& told = ToldUmounts::instance();
+  const bool may_be_told = !TRY(told.tries_again(tracee, caller));
+  if (!TRY(may_need_help(with, visit, target_path, follow, may_be_told))) {
+    return Verdict(LetKernelRunIt{});
+  }
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   UniqueFd target = TRY(visit.resolve(target_path, follow));
@@ -127,10 +108,9 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   if (TRY(visit.is_locked(target.get()))) {
     // Before Linux 6.8 the number of a mount is soon another's.
     const std::optional<std::uint64_t> number = unique_mount_id(target.get());
-    const bool is_told =
-        number && TRY(goes_with_another(visit, target.get())) && ToldOf::add(*number);
-    if (is_told) return Verdict(SucceedWith{0});
-    return Verdict(FailWith{EINVAL});
+    const bool is_told = may_be_told && number && TRY(goes_with_another(visit, target.get())) &&
+                         TRY(told.tell(tracee, caller, *number));
+    return is_told ? Verdict(SucceedWith{0}) : Verdict(FailWith{EINVAL});
   }
   if (!place.may_be_directory) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep
