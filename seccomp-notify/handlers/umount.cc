@@ -110,7 +110,8 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
     const std::optional<std::uint64_t> number = unique_mount_id(target.get());
     const bool is_told = may_be_told && number && TRY(goes_with_another(visit, target.get())) &&
                          TRY(told.tell(tracee, caller, *number));
-    return is_told ? Verdict(SucceedWith{0}) : Verdict(FailWith{EINVAL});
+    if (is_told) return Verdict(SucceedWith{0});
+    return Verdict(FailWith{EINVAL});
   }
   if (!place.may_be_directory) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep
