@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <latch>
 #include <thread>
 
@@ -266,8 +267,13 @@ TEST_F(Loop, ACallThatAnEarlierProcessReceivedIsAnswered) {
       std::memcpy(earlier.claim("a", 0).raw.data(), &received, sizeof received);
     }
   }
-  auto journal = std::make_shared<seccomp::CallJournal>(memory);
-  start({}, journal);
+  // Threads of the loop may use it a moment longer than their last answer takes.
+  const auto ended = std::make_shared<std::promise<void>>();
+  const auto end = [ended](seccomp::CallJournal* journal) {
+    delete journal;
+    ended->set_value();
+  };
+  start({}, std::shared_ptr<seccomp::CallJournal>(new seccomp::CallJournal(memory), end));
   const auto listener = listen("a");
   expect_success(41);
   expect_success(42);
@@ -275,6 +281,7 @@ TEST_F(Loop, ACallThatAnEarlierProcessReceivedIsAnswered) {
   kernel_->trap(listener, 43);
   expect_success(43);
   loop_.reset();
+  ASSERT_EQ(ended->get_future().wait_for(10s), std::future_status::ready);
   EXPECT_TRUE(seccomp::CallJournal(memory).take_unanswered("a", 0).empty());
 }
 
