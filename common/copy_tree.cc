@@ -21,7 +21,6 @@ namespace {
 
 // How much is copied between two looks at the cancel flag.
 constexpr std::size_t kChunkBytes = 64U << 20U;
-constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 Result<void> check(const std::atomic<bool>& cancelled) {
   if (cancelled) return errno_error(ECANCELED, "copy");

@@ -3,7 +3,9 @@
 // Opens and walks one directory by descriptor.
 
 #include <dirent.h>
+#include <linux/openat2.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -11,6 +13,10 @@
 #include "common/unique_fd.h"
 
 namespace sysbox {
+
+// For openat2(2) below a directory whose content somebody else decides.
+inline constexpr std::uint64_t kInsideOnly =
+    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 // ENOTDIR if `name` is a link, wherever it leads.
 Result<UniqueFd> open_directory(int parent_fd, const std::string& name);

@@ -224,6 +224,17 @@ Result<void> fsconfig_create(int fs_fd) {
   return errno_error(code, "fsconfig create", file_system_log(fs_fd));
 }
 
+Result<UniqueFd> fspick(int dirfd, const std::string& path) {
+  const unsigned flags =
+      FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT | (path.empty() ? FSPICK_EMPTY_PATH : 0U);
+  return fd_or_error(::syscall(SYS_fspick, dirfd, path.c_str(), flags), "fspick", path);
+}
+
+Result<void> fsconfig_reconfigure(int fs_fd) {
+  return ok_or_error(::syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0),
+                     "fsconfig", "reconfigure");
+}
+
 Result<UniqueFd> fsmount(int fs_fd, unsigned attributes) {
   return fd_or_error(::syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, attributes), "fsmount", "");
 }

@@ -72,6 +72,9 @@ Result<void> fsconfig_flag(int fs_fd, const std::string& key);
 Result<void> fsconfig_fd(int fs_fd, const std::string& key, int fd);
 // Creates the superblock; the error carries the file system's own log lines.
 Result<void> fsconfig_create(int fs_fd);
+// An existing superblock's context, for fsconfig_reconfigure().
+Result<UniqueFd> fspick(int dirfd, const std::string& path);
+Result<void> fsconfig_reconfigure(int fs_fd);
 // `attributes`: MOUNT_ATTR_*. The mount is detached until move_mount().
 Result<UniqueFd> fsmount(int fs_fd, unsigned attributes);
 struct MountAttributes {

@@ -130,10 +130,7 @@ std::string procfs_options_of(const std::string& superblock_options) {
 
 Result<void> reduce_to_processes(int context_fd) {
   TRY(sys::fsconfig_string(context_fd, "subset", "pid"));
-  if (::syscall(SYS_fsconfig, context_fd, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
-    return last_error("reconfigure a procfs");
-  }
-  return {};
+  return sys::fsconfig_reconfigure(context_fd).in("procfs");
 }
 
 }  // namespace sysbox::fs

@@ -14,6 +14,7 @@
 #include "common/directory_entries.h"
 #include "common/log.h"
 #include "common/root_dir.h"
+#include "common/volume_mark.h"
 
 namespace sysbox::fs {
 namespace {
@@ -24,12 +25,11 @@ constexpr const char* kAsideName = "sysbox-set-aside";
 constexpr unsigned kMaxAside = 4096;
 constexpr std::size_t kMaxDirectories = 100'000;
 constexpr std::size_t kMaxDepth = 256;  // of what is merged by recursion
-// The container decides what is in its layer.
-constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 constexpr mode_t kModeBits = 07777;
 
 bool is_absent(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
 
+// The container decides what is in its layer.
 Result<UniqueFd> open_directory(int top_fd, const std::string& path) {
   return sys::openat2(top_fd, path, O_RDONLY | O_DIRECTORY, kInsideOnly);
 }
@@ -60,9 +60,7 @@ Result<void> rename_to_free_name(const Place& from, const Place& to) {
 }
 
 // A volume that sysbox-mgr has moved there for an image, behind everybody's back.
-bool is_volume(int directory_fd) {
-  return ::fgetxattr(directory_fd, "trusted.sysbox.volume", nullptr, 0) >= 0;
-}
+bool is_volume(int directory_fd) { return ::fgetxattr(directory_fd, kVolumeMark, nullptr, 0) >= 0; }
 
 bool is_same_time(const struct timespec& a, const struct timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -235,15 +233,10 @@ Result<void> give_back_one(int aside_fd, int upper_fd, SetAside then, std::size_
 
 }  // namespace
 
+// What it was mounted with stays; that the cache is dropped is a part of any reconfiguration.
 Result<void> forget_names(int mount_fd) {
-  constexpr unsigned kFlags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
-  const UniqueFd context(static_cast<int>(::syscall(SYS_fspick, mount_fd, "", kFlags)));
-  if (!context) return last_error("fspick an overlay");
-  // What it was mounted with stays; that the cache is dropped is a part of any reconfiguration.
-  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
-    return last_error("reconfigure an overlay");
-  }
-  return {};
+  const UniqueFd context = TRY(sys::fspick(mount_fd, "").in("an overlay"));
+  return sys::fsconfig_reconfigure(context.get()).in("an overlay");
 }
 
 Result<unsigned> join_directories(const SharedLayer& shared, Deadline deadline) {

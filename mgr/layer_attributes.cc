@@ -23,7 +23,6 @@ constexpr std::string_view kAttribute = "attribute";
 // A container decides how much there is to say.
 constexpr std::size_t kMaxBytes = 64U << 20U;
 constexpr std::size_t kBufferBytes = 1U << 16U;
-constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 // The file while it is written.
 constexpr const char* kUnfinishedName = ".sysbox-layer-attributes.unfinished";

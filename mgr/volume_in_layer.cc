@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "common/directory_entries.h"
+#include "common/volume_mark.h"
 #include "mgr/layer_attributes.h"
 #include "mgr/lifeline.h"
 #include "mgr/trash.h"
@@ -17,10 +18,8 @@
 namespace sysbox::mgr {
 namespace {
 
-constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-// Both hold the volume's path in the layer: of the volume, and of the directory that has its place
-// here while it is in the layer.
-constexpr const char* kVolumeMark = "trusted.sysbox.volume";
+// Like kVolumeMark, of the directory that has the place of a volume here while that is in the
+// layer.
 constexpr const char* kCoveredMark = "trusted.sysbox.mount-point";
 constexpr const char* kOpaque = "trusted.overlay.opaque";
 
@@ -162,15 +161,13 @@ Result<bool> withdraw_volume(int place_fd, const std::string& name, int upper_fd
 
 Result<void> forget_cached_names(const std::string& rootfs) {
   // What it was mounted with stays; that the cache is dropped is a part of any reconfiguration.
-  const UniqueFd context(static_cast<int>(
-      ::syscall(SYS_fspick, AT_FDCWD, rootfs.c_str(), FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT)));
-  // Not mounted, or in a mount namespace that cannot be seen from here.
-  if (!context && (errno == EINVAL || errno == ENOENT)) return {};
-  if (!context) return last_error("fspick '", rootfs, "'");
-  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
-    return last_error("reconfigure '", rootfs, "'");
+  const Result<UniqueFd> context = sys::fspick(AT_FDCWD, rootfs);
+  if (!context.ok()) {
+    // Not mounted, or in a mount namespace that cannot be seen from here.
+    const int code = context.error().code();
+    return code == EINVAL || code == ENOENT ? Result<void>() : context.error();
   }
-  return {};
+  return sys::fsconfig_reconfigure(context.value().get()).in(rootfs);
 }
 
 Result<void> remove_volume(int place_fd, const std::string& name) {

@@ -198,8 +198,8 @@ Result<UniqueFd> receive_answer(int socket) {
   message.msg_controllen = control.size();
   if (::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) < 0) return last_error("receive");
   const struct cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  if (rights == nullptr)
-    return code == 0 ? Result<UniqueFd>(UniqueFd()) : errno_error(code, "task");
+  if (rights == nullptr && code == 0) return UniqueFd();
+  if (rights == nullptr) return errno_error(code, "task");
   int fd = -1;
   std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
   return UniqueFd(fd);

@@ -13,6 +13,7 @@
 #include <charconv>
 
 #include "common/syscalls.h"
+#include "seccomp-notify/mount_numbers.h"
 
 namespace sysbox::seccomp {
 namespace {
@@ -50,75 +51,9 @@ Result<void> set_thread_capabilities(std::uint64_t permitted, std::uint64_t effe
   return {};
 }
 
-// statmount(2) and listmount(2), Linux 6.8; newer than Debian 12's headers.
-constexpr long kSysStatmount = 457;
-constexpr long kSysListmount = 458;
-constexpr unsigned kStatxMountIdUnique = 0x4000;
-constexpr std::uint64_t kStatmountSuperblock = 1;
-struct MountRequest {
-  std::uint32_t size = 24;
-  std::uint32_t spare = 0;
-  std::uint64_t mount_id = 0;
-  std::uint64_t parameters = 0;
-};
-struct StatmountAnswer {
-  std::uint32_t size;
-  std::uint32_t options;
-  std::uint64_t mask;
-  std::uint32_t device_major;
-  std::uint32_t device_minor;
-  std::uint64_t magic;
-  std::array<std::uint64_t, 128> rest;
-};
-
-Result<StatmountAnswer> statmount(std::uint64_t mount_id) {
-  MountRequest request;
-  request.mount_id = mount_id;
-  request.parameters = kStatmountSuperblock;
-  StatmountAnswer answer{};
-  if (::syscall(kSysStatmount, &request, &answer, sizeof answer, 0) != 0) {
-    return last_error("statmount");
-  }
-  return answer;
-}
-
-// Whether any mount is on this one.
-Result<bool> has_any_mount(std::uint64_t mount_id) {
-  std::uint64_t first = 0;
-  MountRequest request;
-  request.mount_id = mount_id;
-  const long count = ::syscall(kSysListmount, &request, &first, 1, 0);
-  if (count < 0) return last_error("listmount");
-  return count > 0;
-}
-
-// All mounts on this one, directly or not; by their numbers.
-Result<std::vector<std::uint64_t>> listmount(std::uint64_t mount_id) {
-  std::vector<std::uint64_t> found;
-  std::array<std::uint64_t, 256> some{};
-  MountRequest request;
-  request.mount_id = mount_id;
-  for (;;) {
-    request.parameters = found.empty() ? 0 : found.back();  // go on behind it
-    const long count = ::syscall(kSysListmount, &request, some.data(), some.size(), 0);
-    if (count < 0) return last_error("listmount");
-    found.insert(found.end(), some.begin(), some.begin() + count);
-    if (count < static_cast<long>(some.size())) return found;
-  }
-}
-
 constexpr uid_t kUnchanged = ~uid_t{0};  // setfsuid() of an invalid id only tells the present one
 
 }  // namespace
-
-std::optional<std::uint64_t> unique_mount_id(int fd) {
-  struct statx stx {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kStatxMountIdUnique, &stx) != 0 ||
-      (stx.stx_mask & kStatxMountIdUnique) == 0) {
-    return std::nullopt;
-  }
-  return stx.stx_mnt_id;
-}
 
 std::optional<dev_t> device_number(const MountInfo& mount) {
   const std::size_t colon = mount.device.find(':');
@@ -340,7 +275,7 @@ Result<std::vector<MountInfo>> Visit::read_mounts() const {
 
 Result<EmulatedKind> Visit::emulated_kind_of(int fd) const {
   if (const std::optional<std::uint64_t> id = unique_mount_id(fd)) {
-    const Result<StatmountAnswer> answer = statmount(*id);
+    const Result<StatmountAnswer> answer = stat_superblock(*id);
     if (answer.ok()) {
       if (answer.value().magic == PROC_SUPER_MAGIC) return EmulatedKind::kProc;
       return answer.value().magic == SYSFS_MAGIC ? EmulatedKind::kSysfs : EmulatedKind::kNone;
@@ -378,7 +313,7 @@ Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
     const Result<std::vector<std::uint64_t>> below = listmount(*id);
     if (below.ok()) {
       for (const std::uint64_t mount : below.value()) {
-        const StatmountAnswer answer = TRY(statmount(mount));
+        const StatmountAnswer answer = TRY(stat_superblock(mount));
         devices.push_back(makedev(answer.device_major, answer.device_minor));
       }
       return devices;

@@ -33,10 +33,6 @@ struct Place {
 };
 Result<Place> describe_place(int fd);
 
-// The number of a place's mount that is never another's, as statmount(2) takes it; nothing before
-// Linux 6.8.
-std::optional<std::uint64_t> unique_mount_id(int fd);
-
 // The device of a line of mountinfo.
 std::optional<dev_t> device_number(const MountInfo& mount);
 

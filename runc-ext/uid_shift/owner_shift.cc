@@ -19,7 +19,6 @@ namespace sysbox::runc {
 namespace {
 
 constexpr int kFormat = 1;
-constexpr std::uint64_t kInsideOnly = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 // Where the record of a rootfs is.
 struct RecordPlace {

@@ -19,6 +19,7 @@
 #include "seccomp-notify/handlers/effects.h"
 #include "seccomp-notify/handlers/handlers.h"
 #include "seccomp-notify/handlers/told_umounts.h"
+#include "seccomp-notify/mount_numbers.h"
 
 namespace sysbox::seccomp {
 namespace {
