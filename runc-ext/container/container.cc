@@ -8,10 +8,12 @@
 #include "common/log.h"
 #include "common/root_dir.h"
 #include "runc-ext/container/create.h"
+#include "runc-ext/container/destroy.h"
 #include "runc-ext/container/foreground.h"
 #include "runc-ext/container/hooks.h"
 #include "runc-ext/container/notify_socket.h"
 #include "runc-ext/container/process_identity.h"
+#include "runc-ext/container/record_json.h"
 
 namespace sysbox::runc {
 namespace {

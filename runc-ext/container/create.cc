@@ -13,15 +13,16 @@
 #include "common/log.h"
 #include "common/mount_info.h"
 #include "common/root_dir.h"
-#include "common/state_file.h"
 #include "fs-emulator/api_client.h"
 #include "mgr/api_client.h"
 #include "runc-ext/container/console.h"
+#include "runc-ext/container/destroy.h"
 #include "runc-ext/container/handover.h"
 #include "runc-ext/container/hooks.h"
 #include "runc-ext/container/listen_fds.h"
 #include "runc-ext/container/notify_socket.h"
 #include "runc-ext/container/process_identity.h"
+#include "runc-ext/container/record_json.h"
 #include "runc-ext/init/bootstrap.h"
 #include "runc-ext/init/mount_points.h"
 #include "runc-ext/init/oom_score.h"
@@ -30,7 +31,6 @@
 #include "runc-ext/init/security_label.h"
 #include "runc-ext/system_container/convert.h"
 #include "runc-ext/system_container/kernel_files.h"
-#include "runc-ext/uid_shift/owner_shift.h"
 
 namespace sysbox::runc {
 namespace {
@@ -419,81 +419,6 @@ Result<CreatedContainer> make_container(const RuntimeOptions& runtime, const Cre
   const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
   Creation creation(runtime, options, terminal, std::move(directory), lock.get());
   return creation.run();
-}
-
-namespace {
-
-// A daemon that is not there holds nothing back: sysbox-fs's sessions ended with it, and
-// sysbox-mgr notices at its start that nobody runs under the ids any more.
-Result<void> unless_down(Result<void> unregistered) {
-  if (unregistered.ok()) return unregistered;
-  const int code = unregistered.error().code();
-  if (code != ENOENT && code != ECONNREFUSED) return unregistered;
-  log::warning(unregistered.error().message());
-  return {};
-}
-
-}  // namespace
-
-Result<void> destroy_container(const RuntimeOptions& runtime, const StateDir& directory,
-                               const ContainerRecord& record) {
-  Result<void> first;
-  const auto note = [&first](Result<void> result) {
-    if (first.ok() && !result.ok()) first = std::move(result);
-  };
-  const Cgroup cgroup = Cgroup::from_state(record.cgroup);
-  if (record.shares_pid_namespace) note(cgroup.kill_all(SIGKILL));
-  note(cgroup.remove());
-  note(restore_owners(record.rootfs, record.id));
-  if (record.emulation_registered) {
-    note(unless_down(fs::Client(runtime.emulator_socket).unregister_container(record.id)));
-  }
-  if (record.ranges_registered) {
-    note(unless_down(mgr::Client(runtime.manager_socket).unregister_container(record.id)));
-  }
-  // What could not be taken away stays on record, for another `delete`.
-  if (first.ok()) note(directory.remove());
-  return first;
-}
-
-void run_poststop_hooks(const ContainerRecord& record) {
-  const OciState state = state_of(record, ContainerStatus::kStopped);
-  for (const Error& failed :
-       run_all_hooks(record.poststop, state, "poststop", place_in_bundle(record.bundle))) {
-    log::warning(failed.message());
-  }
-}
-
-OciState state_of(const ContainerRecord& record, ContainerStatus status) {
-  OciState state;
-  state.oci_version = record.oci_version;
-  state.id = record.id;
-  state.status = status_name(status);
-  state.pid = status == ContainerStatus::kStopped ? 0 : record.init_pid;
-  state.bundle = record.bundle;
-  state.rootfs = record.rootfs;
-  state.created = record.created;
-  state.annotations = record.annotations;
-  return state;
-}
-
-Result<void> write_pid_file(const std::string& path, pid_t pid) {
-  if (path.empty()) return {};
-  const std::size_t slash = path.rfind('/');
-  const std::string name = path.substr(slash + 1);  // npos + 1 is 0
-  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const UniqueFd directory = TRY(sys::open(parent, O_PATH | O_DIRECTORY).in("--pid-file"));
-  return replace_file(directory.get(), name, std::to_string(pid), Durability::kProcessCrash)
-      .in("--pid-file");
-}
-
-void give_stdio_to(uid_t host_uid, gid_t host_gid) {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    const Result<struct stat> stream = sys::fstat(fd);
-    if (!stream.ok() || !S_ISFIFO(stream.value().st_mode)) continue;
-    // Another process's pipe that cannot be given away still can be written to.
-    static_cast<void>(::fchown(fd, host_uid, host_gid));
-  }
 }
 
 }  // namespace sysbox::runc

@@ -1,5 +1,10 @@
 #include "runc-ext/container/handover.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/state_file.h"
+#include "common/syscalls.h"
 #include "runc-ext/container/console.h"
 
 namespace sysbox::runc {
@@ -61,6 +66,25 @@ Result<void> Handover::take_listener(StepMessage& message) {
           .in("linux.seccomp.listenerPath"));
   agent_socket_.reset();
   return {};
+}
+
+Result<void> write_pid_file(const std::string& path, pid_t pid) {
+  if (path.empty()) return {};
+  const std::size_t slash = path.rfind('/');
+  const std::string name = path.substr(slash + 1);  // npos + 1 is 0
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd directory = TRY(sys::open(parent, O_PATH | O_DIRECTORY).in("--pid-file"));
+  return replace_file(directory.get(), name, std::to_string(pid), Durability::kProcessCrash)
+      .in("--pid-file");
+}
+
+void give_stdio_to(uid_t host_uid, gid_t host_gid) {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const Result<struct stat> stream = sys::fstat(fd);
+    if (!stream.ok() || !S_ISFIFO(stream.value().st_mode)) continue;
+    // Another process's pipe that cannot be given away still can be written to.
+    static_cast<void>(::fchown(fd, host_uid, host_gid));
+  }
 }
 
 }  // namespace sysbox::runc

@@ -1,7 +1,10 @@
 #pragma once
 
 // What a new process, init or exec'ed, hands to its makers before it runs its program: the
-// terminal's master, the seccomp listener, and a pidfd for the engine.
+// terminal's master, the seccomp listener, and a pidfd for the engine. And what they do for the
+// engine and for it: the file with its pid, its standard streams.
+
+#include <sys/types.h>
 
 #include <optional>
 #include <string>
@@ -62,5 +65,12 @@ class Handover {
   SeccompAgentMessage agent_message_;
   UniqueFd console_master_;
 };
+
+// Writes the pid of a new process as the engine wants it, whole or not at all.
+Result<void> write_pid_file(const std::string& path, pid_t pid);
+
+// Gives pipes that are the standard streams to the process's user, who could not open
+// /dev/stdout otherwise.
+void give_stdio_to(uid_t host_uid, gid_t host_gid);
 
 }  // namespace sysbox::runc

@@ -174,4 +174,17 @@ Result<ContainerRecord> parse_record(std::string_view text) {
   return record;
 }
 
+OciState state_of(const ContainerRecord& record, ContainerStatus status) {
+  OciState state;
+  state.oci_version = record.oci_version;
+  state.id = record.id;
+  state.status = status_name(status);
+  state.pid = status == ContainerStatus::kStopped ? 0 : record.init_pid;
+  state.bundle = record.bundle;
+  state.rootfs = record.rootfs;
+  state.created = record.created;
+  state.annotations = record.annotations;
+  return state;
+}
+
 }  // namespace sysbox::runc

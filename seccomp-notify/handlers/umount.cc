@@ -78,6 +78,17 @@ Result<bool> is_root_of(const Visit& visit, int mount_fd) {
   return TRY(describe_place(mount_fd)).mount_id == root_mount;
 }
 
+// EINVAL is the kernel's answer; see the top of this file for the other one.
+Result<Verdict> answer_for_locked(const Assistance& with, const Visit& visit, const Caller& caller,
+                                  int mount_fd, bool may_be_told) {
+  // Before Linux 6.8 the number of a mount is soon another's.
+  const std::optional<std::uint64_t> number = unique_mount_id(mount_fd);
+  const bool is_told = may_be_told && number && TRY(goes_with_another(visit, mount_fd)) &&
+                       TRY(ToldUmounts::instance().tell(with.tracee, caller, *number));
+  if (is_told) return Verdict(SucceedWith{0});
+  return Verdict(FailWith{EINVAL});
+}
+
 }  // namespace
 
 Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
@@ -94,8 +105,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
     TRY(visit.enter_network(network.get()));
   }
   if (TRY(was_unmounted(tracee, visit, target_path, follow))) return Verdict(SucceedWith{0});
-  ToldUmounts& told = ToldUmounts::instance();
-  const bool may_be_told = !TRY(told.tries_again(tracee, caller));
+  const bool may_be_told = !TRY(ToldUmounts::instance().tries_again(tracee, caller));
   if (!TRY(may_need_help(with, visit, target_path, follow, may_be_told))) {
     return Verdict(LetKernelRunIt{});
   }
@@ -107,12 +117,7 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
     return Verdict(LetKernelRunIt{});
   }
   if (TRY(visit.is_locked(target.get()))) {
-    // Before Linux 6.8 the number of a mount is soon another's.
-    const std::optional<std::uint64_t> number = unique_mount_id(target.get());
-    const bool is_told = may_be_told && number && TRY(goes_with_another(visit, target.get())) &&
-                         TRY(told.tell(tracee, caller, *number));
-    if (is_told) return Verdict(SucceedWith{0});
-    return Verdict(FailWith{EINVAL});
+    return answer_for_locked(with, visit, caller, target.get(), may_be_told);
   }
   if (!place.may_be_directory) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep

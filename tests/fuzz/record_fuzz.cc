@@ -8,7 +8,6 @@
 
 #include "common/json_fields.h"
 #include "common/log.h"
-#include "runc-ext/container/create.h"
 #include "runc-ext/container/record_json.h"
 #include "runc-ext/oci/state_json.h"
 
