@@ -32,7 +32,8 @@
 namespace sysbox::fs {
 namespace {
 
-constexpr std::size_t kMostKept = 16;
+// By what is kept.
+constexpr std::array<std::size_t, 2> kMostKept{16, 64};
 constexpr std::size_t kMostAttached = 64;  // to know again; the others take longer to unmount
 constexpr std::chrono::seconds kKeptFor{10};
 
@@ -120,7 +121,11 @@ class EmulatedMounts : public seccomp::ContainerActions,
     const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
     return locksmith->without_unlocked(std::move(tree), device_.value_or(0));
   }
-  void keep_for_a_while(UniqueFd mount) override;
+  Result<seccomp::TreeLook> look_at(UniqueFd tree) override {
+    const MountLocksmith* const locksmith = TRY(MountLocksmith::instance());
+    return locksmith->look_at(std::move(tree));
+  }
+  void keep_for_a_while(UniqueFd mount, seccomp::Keep what) override;
   bool is_kept(int place_fd) override;
   void has_attached(const seccomp::MountCensus& tree) override;
   bool is_as_attached(const seccomp::MountCensus& tree) override;
@@ -185,7 +190,7 @@ class EmulatedMounts : public seccomp::ContainerActions,
     UniqueFd mount;
     Deadline until;
   };
-  std::deque<Kept> kept_;
+  std::array<std::deque<Kept>, kMostKept.size()> kept_;
 };
 
 Result<UniqueFd> EmulatedMounts::procfs_with_pieces(const seccomp::TargetNamespaces& target,
@@ -264,16 +269,20 @@ Result<UniqueFd> EmulatedMounts::with_pieces(UniqueFd mount,
 }
 
 // Not by a timer: what is left is bounded, and goes with the next one or the container.
-void EmulatedMounts::keep_for_a_while(UniqueFd mount) {
+void EmulatedMounts::keep_for_a_while(UniqueFd mount, seccomp::Keep what) {
+  const auto kind = static_cast<std::size_t>(what);
   const Deadline now = after(std::chrono::milliseconds(0));
   std::vector<Kept> gone;
   {
     const std::lock_guard lock(mutex_);
-    while (!kept_.empty() && (kept_.size() >= kMostKept || kept_.front().until <= now)) {
-      gone.push_back(std::move(kept_.front()));
-      kept_.pop_front();
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+      const std::size_t most = kMostKept[i] - (i == kind ? 1 : 0);
+      while (!kept_[i].empty() && (kept_[i].size() > most || kept_[i].front().until <= now)) {
+        gone.push_back(std::move(kept_[i].front()));
+        kept_[i].pop_front();
+      }
     }
-    kept_.push_back({std::move(mount), now + kKeptFor});
+    kept_[kind].push_back({std::move(mount), now + kKeptFor});
   }
   for (Kept& kept : gone) end_later(std::move(kept.mount));
   restock_later();
@@ -282,10 +291,13 @@ void EmulatedMounts::keep_for_a_while(UniqueFd mount) {
 bool EmulatedMounts::is_kept(int place_fd) {
   const Result<seccomp::Place> place = seccomp::describe_place(place_fd);
   if (!place.ok()) return false;
-  const std::lock_guard lock(mutex_);
-  return std::any_of(kept_.begin(), kept_.end(), [&](const Kept& kept) {
+  const auto is_it = [&](const Kept& kept) {
     const Result<seccomp::Place> other = seccomp::describe_place(kept.mount.get());
     return other.ok() && other.value().mount_id == place.value().mount_id;
+  };
+  const std::lock_guard lock(mutex_);
+  return std::any_of(kept_.begin(), kept_.end(), [&](const std::deque<Kept>& kept) {
+    return std::any_of(kept.begin(), kept.end(), is_it);
   });
 }
 

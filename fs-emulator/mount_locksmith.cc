@@ -13,6 +13,7 @@
 #include "common/short_lived_task.h"
 #include "common/syscalls.h"
 #include "fs-emulator/background_work.h"
+#include "seccomp-notify/mount_numbers.h"
 #include "seccomp-notify/visitor.h"
 
 namespace sysbox::fs {
@@ -22,6 +23,7 @@ constexpr unsigned kCloneTree = OPEN_TREE_CLONE | AT_RECURSIVE;
 constexpr const char* kPrivateArea = "/private";
 
 constexpr const char* kKitArea = "/private/kit";
+constexpr const char* kForFile = "-file";  // a bench's private place for what is no directory
 constexpr const char* kKitPlaces = "/private/places";
 constexpr int kMostBenches = 256;  // to look at, of an earlier process
 
@@ -66,6 +68,21 @@ Result<bool> is_directory(int mount_fd) {
   return TRY(seccomp::describe_place(mount_fd)).may_be_directory;
 }
 
+Result<void> make_file(const std::string& path) {
+  const Result<void> made = sys::mknodat(AT_FDCWD, path, S_IFREG | 0600, 0);
+  if (!made.ok() && made.error().code() != EEXIST) return made;
+  return {};
+}
+
+Result<seccomp::TreeLook> look_at_attached(int mount_fd) {
+  const std::optional<std::uint64_t> number = seccomp::unique_mount_id(mount_fd);
+  if (!number) return errno_error(ENOSYS, "number of a mount");
+  seccomp::TreeLook look;
+  look.maps = TRY(seccomp::read_mount_id_maps(*number));
+  look.has_mounts_on_it = TRY(seccomp::has_any_mount(*number));
+  return look;
+}
+
 // The place of a part of a kit.
 Result<std::string> make_kit_place(std::size_t number, bool is_for_directory) {
   std::string name = (is_for_directory ? "d" : "f") + std::to_string(number);
@@ -74,8 +91,7 @@ Result<std::string> make_kit_place(std::size_t number, bool is_for_directory) {
     TRY(make_directory(path));
     return name;
   }
-  const Result<void> made = sys::mknodat(AT_FDCWD, path, S_IFREG | 0600, 0);
-  if (!made.ok() && made.error().code() != EEXIST) return made.error();
+  TRY(make_file(path));
   return name;
 }
 
@@ -208,7 +224,8 @@ Result<void> MountLocksmith::clear_benches() const {
     TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
     for (int number = 0; number < kMostBenches; ++number) {
       for (const std::string& place :
-           {join("/", number), join(kPrivateArea, "/", number), join(kKitArea, number)}) {
+           {join("/", number), join(kPrivateArea, "/", number), join(kKitArea, number),
+            join(kPrivateArea, "/", number, kForFile)}) {
         while (::umount2(place.c_str(), MNT_DETACH) == 0) {
         }
       }
@@ -338,6 +355,27 @@ Result<std::string> MountLocksmith::options_of(UniqueFd tree) const {
       if (mount.target == place) return mount.superblock_options;
     }
     return errno_error(ENOENT, "options of a mount");
+  });
+}
+
+Result<seccomp::TreeLook> MountLocksmith::look_at(UniqueFd tree) const {
+  // What the container mounts on its peers comes along, and must not go with this one.
+  sys::MountAttributes independent;
+  independent.propagation = MS_PRIVATE;
+  TRY(sys::mount_setattr(tree.get(), "", AT_RECURSIVE, independent));
+  Bench bench(*this);
+  return away_from_home([&]() -> Result<seccomp::TreeLook> {
+    TRY(sys::setns(workshop_.get(), CLONE_NEWNS));
+    TRY(bench.make());
+    std::string place = bench.private_place();
+    if (!TRY(is_directory(tree.get()))) {
+      place += kForFile;
+      TRY(make_file(place));
+    }
+    TRY(sys::move_mount(tree.get(), "", AT_FDCWD, place));
+    Result<seccomp::TreeLook> found = look_at_attached(tree.get());
+    TRY(sys::umount(place, MNT_DETACH));
+    return found;
   });
 }
 

@@ -13,6 +13,7 @@
 #include "common/mount_pieces.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "seccomp-notify/container_actions.h"
 
 namespace sysbox::fs {
 
@@ -75,6 +76,9 @@ class MountLocksmith {
 
   // The file system's options of a detached mount, which is used up.
   Result<std::string> options_of(UniqueFd tree) const;
+
+  // What is known of a mount by its place only, of a detached one, which is used up.
+  Result<seccomp::TreeLook> look_at(UniqueFd tree) const;
 
   // A detached copy of the detached `tree`, which is used up, without the mounts in it that are not
   // locked; those of the device `pieces` are. It follows what is mounted on the original, but not

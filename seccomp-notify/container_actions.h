@@ -10,10 +10,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "seccomp-notify/mount_id_maps.h"
 
 namespace sysbox::seccomp {
 
@@ -40,6 +42,16 @@ struct NewMount {
   // changed later.
   unsigned access_time = 0;
 };
+
+// What the kernel tells of a detached mount only once it is attached somewhere.
+struct TreeLook {
+  std::optional<MountIdMaps> maps;  // of the uppermost mount, if it is id-mapped
+  bool has_mounts_on_it = false;
+};
+
+// What a program has made for itself: mostly one tree, which it attaches at once, or many mounts
+// before it attaches the first, as crun does of volumes with new ids.
+enum class Keep { kTree, kOneOfMany };
 
 // What sysinfo(2) tells.
 struct SystemInformation {
@@ -77,9 +89,11 @@ class ContainerActions {
   virtual Result<UniqueFd> with_pieces(UniqueFd mount, const TargetNamespaces& target) = 0;
   // What is left of a detached tree without the mounts in it that are not locked.
   virtual Result<UniqueFd> keep_locked_mounts(UniqueFd tree) = 0;
+  // Looks at a detached tree, which is used up. Linux 6.15.
+  virtual Result<TreeLook> look_at(UniqueFd /*tree*/) { return errno_error(ENOSYS, "a look"); }
   // Keeps a detached mount from ending with its descriptor, for as long as it takes a program to
   // attach it by another one.
-  virtual void keep_for_a_while(UniqueFd mount) = 0;
+  virtual void keep_for_a_while(UniqueFd mount, Keep what) = 0;
   // Whether a place lies on one of those.
   virtual bool is_kept(int place_fd) = 0;
 

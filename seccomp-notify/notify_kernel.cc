@@ -67,14 +67,18 @@ class RealNotifyKernel : public NotifyKernel {
 
  private:
   // Gives the descriptor and answers with its number in one step, so that none is left with a
-  // caller whose call fails (Linux 5.14).
+  // caller whose call fails (Linux 5.14). One that takes another's place is given first: the step
+  // would answer with its number, too.
   Result<void> give(int listener, std::uint64_t id, const GiveDescriptor& gift) {
     struct seccomp_notif_addfd request {};
     request.id = id;
-    request.flags = SECCOMP_ADDFD_FLAG_SEND;
+    request.flags = gift.in_place_of ? SECCOMP_ADDFD_FLAG_SETFD : SECCOMP_ADDFD_FLAG_SEND;
+    request.newfd = static_cast<std::uint32_t>(gift.in_place_of.value_or(0));
     request.srcfd = static_cast<std::uint32_t>(gift.fd->get());
     request.newfd_flags = gift.close_on_exec ? O_CLOEXEC : 0;
-    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request) >= 0) return {};
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request) >= 0) {
+      return gift.in_place_of ? answer(listener, id, SucceedWith{0}) : Result<void>();
+    }
     const Error error = last_error("give a descriptor to the caller of a trapped call");
     if (error.code() == ENOENT) return error;
     return answer(listener, id, FailWith{error.code()});  // EMFILE: it has too many

@@ -31,13 +31,6 @@ Result<NamespaceId> identify(int namespace_fd) {
   return NamespaceId{st.st_dev, st.st_ino};
 }
 
-// EPERM: it lies outside of our own user namespace.
-Result<UniqueFd> parent_of(int user_namespace_fd) {
-  const int fd = ::ioctl(user_namespace_fd, NS_GET_PARENT);
-  if (fd < 0) return last_error("parent of a user namespace");
-  return UniqueFd(fd);
-}
-
 Result<UniqueFd> owner_of(int namespace_fd) {
   const int fd = ::ioctl(namespace_fd, NS_GET_USERNS);
   if (fd < 0) return last_error("owner of a namespace");
@@ -185,6 +178,12 @@ Result<bool> Caller::knows_ids(uid_t host_uid, gid_t host_gid) const {
   };
   if (!TRY(knows("uid_map", host_uid))) return false;
   return knows("gid_map", host_gid);
+}
+
+Result<UniqueFd> parent_of(int user_namespace_fd) {
+  const int fd = ::ioctl(user_namespace_fd, NS_GET_PARENT);
+  if (fd < 0) return last_error("parent of a user namespace");
+  return UniqueFd(fd);
 }
 
 Result<bool> has_capability_in(const Caller& caller, int user_namespace_fd, int capability) {

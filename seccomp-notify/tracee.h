@@ -53,6 +53,9 @@ Result<bool> has_capability_in(const Caller& caller, int user_namespace_fd, int 
 // The same for the user namespace that owns another namespace.
 Result<bool> has_capability_over(const Caller& caller, int namespace_fd, int capability);
 
+// The user namespace in which another was made. EPERM: it lies outside of our own.
+Result<UniqueFd> parent_of(int user_namespace_fd);
+
 // Whether a user namespace is a direct child of another. One that is the host's child is the
 // container's own; the others are made inside it.
 Result<bool> is_child_of(int user_namespace_fd, int parent_fd);

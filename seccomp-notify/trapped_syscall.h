@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -67,10 +68,12 @@ struct FailWith {
 struct SucceedWith {
   std::int64_t value;
 };
-// The caller gets a copy of the descriptor, whose number the call returns.
+// The caller gets a copy of the descriptor, whose number the call returns. Or, `in_place_of` one
+// that it has, whose number stays; then the call returns 0.
 struct GiveDescriptor {
   std::shared_ptr<const UniqueFd> fd;
   bool close_on_exec = true;
+  std::optional<int> in_place_of = std::nullopt;
 };
 using Verdict = std::variant<LetKernelRunIt, FailWith, SucceedWith, GiveDescriptor>;
 

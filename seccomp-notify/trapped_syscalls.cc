@@ -32,8 +32,14 @@ constexpr std::array kMountRules = {
 constexpr std::array kCloneRules = {
     ArgumentRule{2, OPEN_TREE_CLONE | AT_RECURSIVE, OPEN_TREE_CLONE},
 };
+// As well those that may be of other ids: what is to get some is cloned first, and so known by its
+// descriptor alone.
+constexpr std::array kAnyCloneRules = {
+    ArgumentRule{2, OPEN_TREE_CLONE, OPEN_TREE_CLONE},
+};
 constexpr std::array kAttributeRules = {
     ArgumentRule{2, AT_RECURSIVE, 0},
+    ArgumentRule{2, AT_EMPTY_PATH, AT_EMPTY_PATH},
 };
 
 // With a ruleset: -1 stands for none, and restricts nothing.
@@ -67,7 +73,7 @@ constexpr std::array kTrappedSyscalls = {
     // containers inside have their own.
     TrappedSyscall{"sched_getaffinity", TrappedCall::kSchedGetaffinity, {}},
     TrappedSyscall{"open_tree", TrappedCall::kOpenTree, kCloneRules},
-    TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kCloneRules, 467},
+    TrappedSyscall{"open_tree_attr", TrappedCall::kOpenTreeAttr, kAnyCloneRules, 467},
     TrappedSyscall{"mount_setattr", TrappedCall::kMountSetattr, kAttributeRules},
     TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
     TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},

@@ -1,5 +1,6 @@
 #include "seccomp-notify/visitor.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
@@ -333,6 +334,28 @@ Result<std::vector<dev_t>> Visit::devices_mounted_on(int fd) const {
 
 Result<UniqueFd> Visit::open_directory(int place_fd) const {
   return open_as_caller({place_fd, ".", O_RDONLY | O_DIRECTORY});
+}
+
+namespace {
+// The link is opened in the task, whose descriptors these are.
+struct AgainStep {
+  int proc_fd;
+  const char* link;
+};
+long open_link(const void* arguments) {
+  const auto& step = *static_cast<const AgainStep*>(arguments);
+  return ::syscall(SYS_openat, step.proc_fd, step.link, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+}
+}  // namespace
+
+Result<UniqueFd> Visit::open_again(int place_fd) const {
+  const mode_t type = TRY(sys::fstat(place_fd)).st_mode & S_IFMT;
+  if (type == S_IFDIR) return open_directory(place_fd);
+  if (type != S_IFREG) return errno_error(EPERM, "a file that might do something when opened");
+  const int proc = visitor_->host_->proc.get();
+  const std::string link = join("self/fd/", place_fd);
+  const AgainStep step{proc, link.c_str()};
+  return run_as_caller({&open_link, &step, {proc, place_fd}});
 }
 
 // Nobody tells but the kernel's umount(2): a locked mount is EINVAL, any other, as our descriptor

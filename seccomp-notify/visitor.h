@@ -143,6 +143,8 @@ class Visit {
 
   // Opens a directory for reading, as the caller would.
   Result<UniqueFd> open_directory(int place_fd) const;
+  // The same for a directory or regular file of a file system of the host's.
+  Result<UniqueFd> open_again(int place_fd) const;
 
   // Whether the mount whose root is open is locked to its parent.
   Result<bool> is_locked(int mount_fd) const;

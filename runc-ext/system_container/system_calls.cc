@@ -26,7 +26,11 @@ constexpr std::array kCalls = {
         "the same for a procfs, sysfs or overlay by these calls; everything else is the kernel's"},
     DecidedCalls{"mount_setattr open_tree open_tree_attr", kEmulated, kAllowed,
                  "without AT_RECURSIVE, over emulated files: take them along, as a mount of one "
-                 "piece would; everything else is the kernel's"},
+                 "piece would; new ids (MOUNT_ATTR_IDMAP) for a clone of a volume, or of what "
+                 "else has the container's own ids, from Linux 6.15 on: of one mount, by a user "
+                 "namespace made inside that maps no ids but the container's; copies of the "
+                 "descriptor from before mount_setattr keep the old ids; everything else is the "
+                 "kernel's"},
     DecidedCalls{"fsconfig fspick listmount move_mount statmount", kNative, kAllowed,
                  "the kernel's own"},
     DecidedCalls{"chroot pivot_root", kNative, kAllowed, "work"},

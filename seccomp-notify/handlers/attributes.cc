@@ -1,5 +1,6 @@
 // New attributes for one mount, by mount(2) with MS_REMOUNT and by mount_setattr(2) without
 // AT_RECURSIVE: the emulated pieces on it have to become read-only with it, and writable again.
+// New ids for a mount: id_maps.cc.
 
 #include <fcntl.h>
 #include <limits.h>
@@ -106,7 +107,7 @@ Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address,
   if (bytes < MOUNT_ATTR_SIZE_VER0) return errno_error(EINVAL, "size of mount_attr");
   const std::string text = TRY(tracee.read_bytes(address, sizeof raw));
   std::memcpy(&raw, text.data(), std::min(text.size(), sizeof raw));
-  return MountAttr{raw.attr_set, raw.attr_clr, raw.propagation};
+  return MountAttr{raw.attr_set, raw.attr_clr, raw.propagation, raw.userns_fd};
 }
 
 Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
@@ -133,9 +134,13 @@ Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
 Result<Verdict> handle_mount_setattr(const Assistance& with) {
   const Tracee& tracee = with.tracee;
   const auto flags = static_cast<unsigned>(tracee.argument(2));
-  if ((flags & ~kKnownFlags) != 0 || tracee.argument(1) == 0) return Verdict(LetKernelRunIt{});
+  if ((flags & ~(kKnownFlags | AT_RECURSIVE)) != 0 || tracee.argument(1) == 0) {
+    return Verdict(LetKernelRunIt{});
+  }
   const PlaceArguments place = TRY(read_place(tracee, flags));
   const MountAttr wanted = TRY(read_mount_attr(tracee, tracee.argument(3), tracee.argument(4)));
+  if ((wanted.set & MOUNT_ATTR_IDMAP) != 0) return handle_new_ids(with, place, wanted);
+  if ((flags & AT_RECURSIVE) != 0) return Verdict(LetKernelRunIt{});
   const bool read_only = (wanted.set & MOUNT_ATTR_RDONLY) != 0;
   if (!read_only && (wanted.clear & MOUNT_ATTR_RDONLY) == 0) return Verdict(LetKernelRunIt{});
   Caller caller = TRY(tracee.open_caller());

@@ -107,7 +107,7 @@ Result<Verdict> handle_fsmount(const Assistance& with) {
   if (!equipped.ok()) return refusal(with, equipped.error());
   UniqueFd tree = std::move(equipped).value();
   UniqueFd directory = TRY(sys::openat(tree.get(), ".", O_RDONLY | O_DIRECTORY));
-  with.actions.keep_for_a_while(std::move(tree));
+  with.actions.keep_for_a_while(std::move(tree), Keep::kTree);
   return give(std::move(directory), (flags & FSMOUNT_CLOEXEC) != 0);
 }
 

@@ -3,6 +3,8 @@
 // What is done for each trapped call. Where a handler has nothing to add, or cannot find out,
 // the kernel runs the call: its own checks hold for it, and its errno is the right one.
 
+#include <linux/mount.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +42,13 @@ Result<UniqueFd> overlay_context(const Assistance& with, const Caller& caller);
 std::optional<std::string> overlay_options_for_user(const std::string& options);
 
 Result<Verdict> handle_mount_setattr(const Assistance& with);
+struct PlaceArguments;
+struct MountAttr;
+// The same and open_tree_attr(2), with MOUNT_ATTR_IDMAP.
+Result<Verdict> handle_new_ids(const Assistance& with, const PlaceArguments& place,
+                               const MountAttr& wanted);
+Result<Verdict> handle_clone_with_new_ids(const Assistance& with, const PlaceArguments& place,
+                                          const MountAttr& wanted, unsigned flags);
 enum class WithAttributes { kNo, kYes };
 Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_attributes);
 
@@ -96,12 +105,17 @@ Result<UniqueFd> find_place(const Visit& visit, const Caller& caller, const Plac
 // Flags of mount(2) as attributes of mount_setattr(2), but for those of access times.
 std::uint64_t attributes_of_flags(std::uint64_t mount_flags);
 
-// What a struct mount_attr asks for, but for id mappings.
+// What a struct mount_attr asks for.
 struct MountAttr {
   std::uint64_t set = 0;
   std::uint64_t clear = 0;
   std::uint64_t propagation = 0;
+  std::uint64_t user_namespace = 0;  // with MOUNT_ATTR_IDMAP: a descriptor of the caller's
 };
+// Those that need no right over the file system.
+inline constexpr std::uint64_t kPlainAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                                  MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                                                  MOUNT_ATTR_NOSYMFOLLOW;
 Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address, std::uint64_t bytes);
 
 // A detached clone of a directory and all that is mounted below it, where the kernel refuses one

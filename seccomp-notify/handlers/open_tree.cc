@@ -15,10 +15,6 @@ namespace {
 
 constexpr unsigned kKnownFlags =
     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
-// Those that need no right over the file system.
-constexpr std::uint64_t kPlainAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-                                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-                                           MOUNT_ATTR_NOSYMFOLLOW;
 
 // Of the clone alone, or of it with its pieces, of which a read-only one has no writable one.
 Result<void> set_attributes(int tree_fd, EmulatedKind kind, const MountAttr& wanted) {
@@ -35,16 +31,22 @@ Result<void> set_attributes(int tree_fd, EmulatedKind kind, const MountAttr& wan
 Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_attributes) {
   const Tracee& tracee = with.tracee;
   const auto flags = static_cast<unsigned>(tracee.argument(2));
-  if ((flags & ~kKnownFlags) != 0 || tracee.argument(1) == 0) return Verdict(LetKernelRunIt{});
+  if ((flags & ~(kKnownFlags | AT_RECURSIVE)) != 0 || tracee.argument(1) == 0) {
+    return Verdict(LetKernelRunIt{});
+  }
   const PlaceArguments place = TRY(read_place(tracee, flags));
   MountAttr attributes;
   if (with_attributes == WithAttributes::kYes) {
     attributes = TRY(read_mount_attr(tracee, tracee.argument(3), tracee.argument(4)));
+    if ((attributes.set & MOUNT_ATTR_IDMAP) != 0) {
+      return handle_clone_with_new_ids(with, place, attributes, flags);
+    }
     if (((attributes.set | attributes.clear) & ~kPlainAttributes) != 0 ||
         attributes.propagation != 0) {
       return Verdict(LetKernelRunIt{});
     }
   }
+  if ((flags & AT_RECURSIVE) != 0) return Verdict(LetKernelRunIt{});
   Caller caller = TRY(tracee.open_caller());
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
@@ -63,7 +65,7 @@ Result<Verdict> handle_open_tree(const Assistance& with, WithAttributes with_att
   TRY(set_attributes(tree.get(), kind, attributes));
   const Visit visit = TRY(Visit::begin(with.visitor, caller));
   UniqueFd directory = TRY(visit.open_directory(tree.get()));
-  with.actions.keep_for_a_while(std::move(tree));
+  with.actions.keep_for_a_while(std::move(tree), Keep::kTree);
   return Verdict(GiveDescriptor{std::make_shared<const UniqueFd>(std::move(directory)),
                                 (flags & OPEN_TREE_CLOEXEC) != 0});
 }

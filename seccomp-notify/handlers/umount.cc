@@ -119,7 +119,6 @@ Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags) {
   if (TRY(visit.is_locked(target.get()))) {
     return answer_for_locked(with, visit, caller, target.get(), may_be_told);
   }
-  if (!place.may_be_directory) return Verdict(LetKernelRunIt{});
   // With a mount of the container's own below it, the kernel says EBUSY; so be it. One that we keep
   // for a descriptor is not as busy as the kernel believes.
   const bool is_bare = !TRY(visit.has_mounts_on(target.get()));

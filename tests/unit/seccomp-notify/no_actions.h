@@ -35,7 +35,7 @@ class NoActions : public seccomp::ContainerActions {
     return errno_error(ENOSYS, "locked mounts");
   }
   bool is_kept(int /*place_fd*/) override { return false; }
-  void keep_for_a_while(UniqueFd /*mount*/) override {}
+  void keep_for_a_while(UniqueFd /*mount*/, seccomp::Keep /*what*/) override {}
   bool is_piece_device(dev_t /*device*/) const override { return false; }
   Result<UniqueFd> network_namespace() override { return errno_error(ENOSYS, "network"); }
   Result<seccomp::SystemInformation> system_information(pid_t /*tid_on_host*/) override {
