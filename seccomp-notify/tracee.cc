@@ -81,6 +81,8 @@ Result<std::vector<MapLine>> read_map(int process_directory, const char* name) {
   return lines;
 }
 
+const char* map_file(IdKind kind) { return kind == IdKind::kUser ? "uid_map" : "gid_map"; }
+
 // Linux 6.11; newer than Debian 12's headers.
 struct MapQuery {
   std::uint64_t size = sizeof(MapQuery);
@@ -159,25 +161,34 @@ Result<UniqueFd> Caller::open_namespace(const std::string& name) const {
   return sys::openat(directory.get(), "ns/" + name, O_RDONLY);
 }
 
-Result<std::uint32_t> Caller::group_on_host(std::uint32_t group_in_namespace) const {
-  const std::vector<MapLine> lines = TRY(read_map(directory.get(), "gid_map"));
+Result<std::uint32_t> Caller::id_on_host(IdKind kind, std::uint32_t id_in_namespace) const {
+  const std::vector<MapLine> lines = TRY(read_map(directory.get(), map_file(kind)));
   for (const auto& [inside, outside, count] : lines) {
-    if (group_in_namespace >= inside && group_in_namespace - inside < count) {
-      return outside + (group_in_namespace - inside);
+    if (id_in_namespace >= inside && id_in_namespace - inside < count) {
+      return outside + (id_in_namespace - inside);
     }
   }
-  return errno_error(EINVAL, "group ", group_in_namespace, " is not mapped");
+  return errno_error(EINVAL, "id ", id_in_namespace, " is not mapped");
+}
+
+Result<std::uint32_t> Caller::id_in_namespace(IdKind kind, std::uint32_t id_on_host) const {
+  const std::vector<MapLine> lines = TRY(read_map(directory.get(), map_file(kind)));
+  for (const auto& [inside, outside, count] : lines) {
+    if (id_on_host >= outside && id_on_host - outside < count) {
+      return inside + (id_on_host - outside);
+    }
+  }
+  return errno_error(EINVAL, "id ", id_on_host, " of the host is not mapped");
 }
 
 Result<bool> Caller::knows_ids(uid_t host_uid, gid_t host_gid) const {
-  const auto knows = [this](const char* map, std::uint32_t id) -> Result<bool> {
-    const std::vector<MapLine> lines = TRY(read_map(directory.get(), map));
-    return std::any_of(lines.begin(), lines.end(), [id](const MapLine& line) {
-      return id >= line[1] && id - line[1] < line[2];
-    });
+  const auto knows = [this](IdKind kind, std::uint32_t id) -> Result<bool> {
+    const Result<std::uint32_t> inside = id_in_namespace(kind, id);
+    if (!inside.ok() && inside.error().code() != EINVAL) return inside.error();
+    return inside.ok();
   };
-  if (!TRY(knows("uid_map", host_uid))) return false;
-  return knows("gid_map", host_gid);
+  if (!TRY(knows(IdKind::kUser, host_uid))) return false;
+  return knows(IdKind::kGroup, host_gid);
 }
 
 Result<UniqueFd> parent_of(int user_namespace_fd) {

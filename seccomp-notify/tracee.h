@@ -27,6 +27,8 @@ struct HostView {
   static Result<HostView> open();
 };
 
+enum class IdKind { kUser, kGroup };
+
 // A calling task. Its descriptors belong to this very task, also when its pid is used again.
 struct Caller {
   UniqueFd directory;  // its /proc/TID
@@ -43,8 +45,10 @@ struct Caller {
   Result<UniqueFd> open_namespace(const std::string& name) const;
   // Whether its user namespace has ids for these of the host.
   Result<bool> knows_ids(uid_t host_uid, gid_t host_gid) const;
-  // The host's id of a group id that the caller names; EINVAL if its namespace maps none.
-  Result<std::uint32_t> group_on_host(std::uint32_t group_in_namespace) const;
+  // The host's id of one that the caller names, and the caller's of one of the host's; EINVAL if
+  // its namespace maps none.
+  Result<std::uint32_t> id_on_host(IdKind kind, std::uint32_t id_in_namespace) const;
+  Result<std::uint32_t> id_in_namespace(IdKind kind, std::uint32_t id_on_host) const;
 };
 
 // ns_capable(): whether the caller has the capability in that user namespace, by its own sets or

@@ -24,6 +24,7 @@ enum class TrappedCall {
   kSchedGetaffinity,
   kFsopen,
   kFsmount,
+  kFsconfig,
   kOpenTree,
   kOpenTreeAttr,
   kMountSetattr,

@@ -42,6 +42,11 @@ constexpr std::array kAttributeRules = {
     ArgumentRule{2, AT_EMPTY_PATH, AT_EMPTY_PATH},
 };
 
+// Options with a text.
+constexpr std::array kOptionRules = {
+    ArgumentRule{1, 0xffffffff, FSCONFIG_SET_STRING},
+};
+
 // With a ruleset: -1 stands for none, and restricts nothing.
 constexpr std::array kRestrictRules = {
     ArgumentRule{0, 0x80000000, 0},
@@ -77,6 +82,7 @@ constexpr std::array kTrappedSyscalls = {
     TrappedSyscall{"mount_setattr", TrappedCall::kMountSetattr, kAttributeRules},
     TrappedSyscall{"fsopen", TrappedCall::kFsopen, {}},
     TrappedSyscall{"fsmount", TrappedCall::kFsmount, {}},
+    TrappedSyscall{"fsconfig", TrappedCall::kFsconfig, kOptionRules},
     TrappedSyscall{"landlock_restrict_self", TrappedCall::kLandlockRestrictSelf, kRestrictRules,
                    446},
 };

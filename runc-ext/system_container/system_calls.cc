@@ -19,8 +19,10 @@ constexpr std::array kCalls = {
         "mount umount umount2", kEmulated, kAllowed,
         "a procfs or sysfs gets the emulated files, binds over them work, and they go with "
         "one umount (where it names what is locked, as one with --recursive does, it succeeds once "
-        "and takes nothing off); overlays get userxattr; everything else is the kernel's: tmpfs, "
-        "FUSE, cgroups, binds yes; disks and network file systems EPERM"},
+        "and takes nothing off); overlays get userxattr; a remount may name ids as mountinfo shows "
+        "them, which is as the host's; everything else is the kernel's: tmpfs, FUSE, cgroups, "
+        "binds "
+        "yes; disks and network file systems EPERM"},
     DecidedCalls{
         "fsmount fsopen", kEmulated, kAllowed,
         "the same for a procfs, sysfs or overlay by these calls; everything else is the kernel's"},
@@ -31,8 +33,11 @@ constexpr std::array kCalls = {
                  "namespace made inside that maps no ids but the container's; copies of the "
                  "descriptor from before mount_setattr keep the old ids; everything else is the "
                  "kernel's"},
-    DecidedCalls{"fsconfig fspick listmount move_mount statmount", kNative, kAllowed,
-                 "the kernel's own"},
+    DecidedCalls{
+        "fsconfig", kEmulated, kAllowed,
+        "a uid= or gid= of a remount may be one that mountinfo shows, which is the host's; "
+        "everything else is the kernel's"},
+    DecidedCalls{"fspick listmount move_mount statmount", kNative, kAllowed, "the kernel's own"},
     DecidedCalls{"chroot pivot_root", kNative, kAllowed, "work"},
     // Devices.
     DecidedCalls{

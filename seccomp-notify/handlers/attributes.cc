@@ -91,6 +91,19 @@ Result<Verdict> remount_among_network_settings(const Assistance& with, Visit& vi
   return Verdict(SucceedWith{0});
 }
 
+// By what the file system that is mounted there shows; nothing where no mount has its root.
+Result<std::optional<std::string>> change_ids(const Visit& visit, const Caller& caller,
+                                              int target_fd, const std::string& options) {
+  const Place place = TRY(describe_place(target_fd));
+  if (!place.is_directory || !place.is_mount_root) return std::optional<std::string>();
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  for (const MountInfo& mount : mounts) {
+    if (mount.mount_id != place.mount_id) continue;
+    return options_with_own_ids(options, mount.superblock_options, caller);
+  }
+  return std::optional<std::string>();
+}
+
 }  // namespace
 
 std::uint64_t attributes_of_flags(std::uint64_t mount_flags) {
@@ -113,22 +126,30 @@ Result<MountAttr> read_mount_attr(const Tracee& tracee, std::uint64_t address,
 Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags) {
   const Tracee& tracee = with.tracee;
   const std::string target_path = TRY(tracee.read_string(tracee.argument(1), PATH_MAX));
+  const std::string options = read_options_with_ids(tracee, flags);
   Caller caller = TRY(tracee.open_caller());
 
   Visit visit = TRY(Visit::begin(with.visitor, caller));
   if ((flags & MS_BIND) != 0 && target_path.find(kNetworkSettings) != std::string::npos) {
     return remount_among_network_settings(with, visit, caller, target_path, flags);
   }
-  if (!TRY(may_concern_us(visit, target_path, Follow::kLastSymlink))) {
+  if (options.empty() && !TRY(may_concern_us(visit, target_path, Follow::kLastSymlink))) {
     return Verdict(LetKernelRunIt{});
   }
   TRY(caller.learn_credentials());
   if (!TRY(may_mount(caller))) return Verdict(LetKernelRunIt{});
   const UniqueFd target = TRY(visit.resolve(target_path, Follow::kLastSymlink));
-  if (!TRY(is_emulated_root(visit, target.get()))) return Verdict(LetKernelRunIt{});
+  const bool is_emulated = TRY(is_emulated_root(visit, target.get()));
+  std::optional<std::string> changed;
+  if (!options.empty()) changed = TRY(change_ids(visit, caller, target.get(), options));
+  if (!is_emulated && !changed) return Verdict(LetKernelRunIt{});
   if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
-  TRY(set_read_only(visit, with.actions, target.get(), (flags & MS_RDONLY) != 0));
-  return Verdict(LetKernelRunIt{});  // it sets the other flags, on the one mount
+  if (is_emulated) {
+    TRY(set_read_only(visit, with.actions, target.get(), (flags & MS_RDONLY) != 0));
+  }
+  // The kernel sets the other flags, on the one mount.
+  if (!changed) return Verdict(LetKernelRunIt{});
+  return remount_as_caller(visit, target.get(), flags, *changed);
 }
 
 Result<Verdict> handle_mount_setattr(const Assistance& with) {

@@ -32,8 +32,8 @@ bool hides_nothing(const MountInfo& cover, const MountInfo& parent) {
 }
 
 bool acts_on_files(TrappedCall call) {
-  return call != TrappedCall::kSysinfo && call != TrappedCall::kSchedGetaffinity &&
-         call != TrappedCall::kLandlockRestrictSelf;
+  return call != TrappedCall::kFsconfig && call != TrappedCall::kSysinfo &&
+         call != TrappedCall::kSchedGetaffinity && call != TrappedCall::kLandlockRestrictSelf;
 }
 
 const char* filesystem_of(EmulatedKind kind) {
@@ -194,6 +194,8 @@ Verdict handle(TrappedCall call, const Assistance& with) {
         return handle_fsopen(with);
       case TrappedCall::kFsmount:
         return handle_fsmount(with);
+      case TrappedCall::kFsconfig:
+        return handle_fsconfig(with);
       case TrappedCall::kLandlockRestrictSelf:
         return handle_landlock_restrict_self(with);
     }

@@ -29,10 +29,21 @@ Result<Verdict> handle_mount(const Assistance& with);
 Result<Verdict> handle_umount(const Assistance& with, std::uint64_t flags);
 Result<Verdict> handle_fsopen(const Assistance& with);
 Result<Verdict> handle_fsmount(const Assistance& with);
+Result<Verdict> handle_fsconfig(const Assistance& with);
 
 // mount(2) with MS_BIND, and with MS_REMOUNT.
 Result<Verdict> handle_bind(const Assistance& with);
 Result<Verdict> handle_remount(const Assistance& with, std::uint64_t flags);
+
+// The options of a remount (mount(2)) that may name ids, else "".
+std::string read_options_with_ids(const Tracee& tracee, std::uint64_t flags);
+// Options of a remount in which the ids that the file system shows are the caller's own; nothing
+// if none of them is named.
+std::optional<std::string> options_with_own_ids(const std::string& options,
+                                                const std::string& shown, const Caller& caller);
+// The remount of the file system whose root is open, with these.
+Result<Verdict> remount_as_caller(const Visit& visit, int target_fd, std::uint64_t flags,
+                                  const std::string& options);
 
 // A new overlay by mount(2), and a context (fsopen(2)) for one, both of the caller's user
 // namespace.

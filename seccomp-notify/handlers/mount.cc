@@ -45,7 +45,7 @@ Result<std::string> options_for_host(const std::string& options, const Caller& c
     if (error != std::errc() || rest != option.data() + option.size()) {
       return errno_error(EINVAL, "option gid");
     }
-    translated += "gid=" + std::to_string(TRY(caller.group_on_host(group)));
+    translated += "gid=" + std::to_string(TRY(caller.id_on_host(IdKind::kGroup, group)));
   }
   return translated;
 }

@@ -137,6 +137,26 @@ mounts_at() { # PATH: there and below
   assert_equal "${output//$'\n'/ }" "ro rw ro rw ro rw"
 }
 
+@test "a remount hands back the ids that mountinfo shows: tmpfs, devpts, by fstab, in a user namespace" {
+  local mount options='o() { awk -v p="$1" "\$5 == p { s = \$NF } END { print s }" /proc/self/mountinfo; }'
+  for mount in mount "busybox mount"; do
+    run inside c unshare --mount sh -ec "$options; before=\$(o /dev/pts)
+      mount -t tmpfs t /mnt; for at in /dev/shm /mnt; do for size in 64 65; do $mount -o remount,size=\${size}m \$at; done; o \$at; done
+      $mount -o remount,ro /mnt; ! touch /mnt/x 2>/dev/null; $mount -o remount,rw /mnt; touch /mnt/x
+      echo 't /mnt tmpfs size=66m,mode=700 0 0' >/etc/fstab; mount -o remount /mnt; o /mnt; rm /etc/fstab
+      $mount -o remount /dev/pts; [ \$(o /dev/pts) = \$before ]; ! $mount -o remount,uid=65536 /mnt 2>/dev/null"
+    assert_ok
+    assert_matches "${lines[0]}" size=66560k.*,uid=
+    assert_matches "${lines[1]}" size=66560k.*,uid=
+    assert_contains "${lines[2]}" size=67584k
+    run inside --user 1000:1000 c unshare --user --map-root-user --mount sh -ec "$options
+      mount -t tmpfs t /mnt; $mount -o remount,size=64m /mnt; o /mnt; $mount -o remount /dev/shm 2>/dev/null || echo refused"
+    assert_ok
+    assert_matches "${lines[0]}" size=65536k.*,uid=
+    assert_equal "${lines[1]}" refused
+  done
+}
+
 @test "mounts of the container's own on a procfs stay as they are when that is made read-only" {
   run inside c unshare --mount sh -ec 'mount -t proc proc /p; mount -t tmpfs t /p/fs; mount -o remount,bind,ro /p
     ! sh -c "echo 1 >/p/sys/kernel/panic" 2>/dev/null; echo kept >/p/fs/x; cat /p/fs/x'

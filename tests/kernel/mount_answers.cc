@@ -246,7 +246,7 @@ int print_answers(std::span<char*> arguments) {
   ::mkdir(kScratch, 0755);
   for (const auto& probes :
        {filesystem_probes(), change_probes(), descriptor_probes(), attribute_probes(),
-        root_probes(), restricted_probes(), overlay_probes()}) {
+        root_probes(), restricted_probes(), overlay_probes(), remount_probes()}) {
     for (const Probe& probe : probes) {
       const bool is_wanted = arguments.empty() ||
                              std::any_of(arguments.begin(), arguments.end(), [&](const char* name) {

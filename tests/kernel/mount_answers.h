@@ -38,6 +38,7 @@ std::span<const Probe> attribute_probes();
 std::span<const Probe> root_probes();
 std::span<const Probe> restricted_probes();
 std::span<const Probe> overlay_probes();
+std::span<const Probe> remount_probes();
 
 // A call by its numbers of 64 and of 32 bits.
 struct Number {
