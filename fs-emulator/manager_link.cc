@@ -123,8 +123,8 @@ void ManagerLink::watch() {
     if (!wait_for_socket(is_worth_trying)) return;
     const Result<void> attended = attend();
     if (attended.ok()) {
-      log::info("sysbox-mgr is there");
       exchange();
+      log::info("sysbox-mgr is there, and has the descriptors of all containers");
     } else if (!is_absent(attended.error())) {
       log::error(attended.error().message());
     }

@@ -90,6 +90,11 @@ bool may_be_registered(const Result<Reply>& reply) {
   return reply.ok() || reply.error().code() == ETIMEDOUT || reply.error().code() == ECONNRESET;
 }
 
+// Of FUSE files whose daemon died before sysbox-mgr had what the next one needs to go on.
+bool is_of_ended_emulator(const Error& error) {
+  return error.code() == ENOTCONN || error.code() == ECONNABORTED;
+}
+
 // One container in the making; what has been made is undone unless run() succeeds.
 class Creation {
  public:
@@ -418,7 +423,9 @@ Result<CreatedContainer> make_container(const RuntimeOptions& runtime, const Cre
   StateDir directory = TRY(StateDir::create(runtime.root, options.id));
   const UniqueFd lock = TRY(directory.lock(after(kLockTimeout)));
   Creation creation(runtime, options, terminal, std::move(directory), lock.get());
-  return creation.run();
+  Result<CreatedContainer> created = creation.run();
+  if (created.ok() || !is_of_ended_emulator(created.error())) return created;
+  return std::move(created).error().in("sysbox-fs has ended meanwhile, try again");
 }
 
 }  // namespace sysbox::runc

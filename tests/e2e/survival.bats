@@ -13,10 +13,15 @@ setup_file() {
 teardown_file() { suite_stop; }
 
 kill_and_restart() { # NAME...: of daemons; all die before the first one comes back
-  local name
+  local name handed_over
+  handed_over=$(times_handed_over)
   for name; do daemon_stop "$name" KILL; done
   for name; do "${name}_start"; done
+  # Before that, the death of sysbox-fs is one of both.
+  [[ $* != mgr ]] || wait_for 15 has_handed_over_since "$handed_over"
 }
+times_handed_over() { grep -c 'sysbox-mgr is there, and has' "$SUITE_DIR/log/fs" || :; }
+has_handed_over_since() { (($(times_handed_over) > $1)); }
 
 @test "settings, counters and open files outlive sysbox-fs" {
   local before after used
