@@ -42,6 +42,13 @@ Result<UniqueFd> open_network_namespace(const ContainerState& state) {
   return found;
 }
 
+Result<ino_t> mount_namespace(const ContainerState& state) {
+  const int pid = state.init_pid;
+  const UniqueFd mounts = TRY(sys::openat(state.host.proc.fd(), join(pid, "/ns/mnt"), O_RDONLY));
+  TRY(open_network_namespace(state));  // it is still the same process
+  return TRY(sys::fstat(mounts.get())).st_ino;
+}
+
 }  // namespace
 
 ContainerRegistry::ContainerRegistry(const HostFiles& host, FuseLoop& loop, SpareSessions& spares,
@@ -184,7 +191,8 @@ std::shared_ptr<seccomp::ContainerActions> ContainerRegistry::actions_of(Contain
             [state = container.state](int pid) {
               return state->view_of(pid).cpus().host_cpus.size();
             },
-            [state = container.state] { return open_network_namespace(*state); }});
+            [state = container.state] { return open_network_namespace(*state); },
+            [state = container.state] { return mount_namespace(*state); }});
   }
   return container.actions;
 }

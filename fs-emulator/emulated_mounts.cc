@@ -133,6 +133,7 @@ class EmulatedMounts : public seccomp::ContainerActions,
 
   bool is_piece_device(dev_t device) const override { return device == device_; }
   Result<UniqueFd> network_namespace() override { return facts_.network_namespace(); }
+  Result<ino_t> mount_namespace() override { return facts_.mount_namespace(); }
 
   Result<seccomp::SystemInformation> system_information(pid_t tid_on_host) override {
     return facts_.system_information(tid_on_host);

@@ -27,6 +27,7 @@ struct LiveFacts {
   std::function<std::size_t(int pid_on_host)> cpu_count;
   // Of its first process.
   std::function<Result<UniqueFd>()> network_namespace;
+  std::function<Result<ino_t>()> mount_namespace;
 };
 
 // The actions of one container for the notifier; keeps what it is given alive. Before Linux 6.15

@@ -109,6 +109,8 @@ class ContainerActions {
 
   // The network namespace of the container's first process.
   virtual Result<UniqueFd> network_namespace() = 0;
+  // The number of its mount namespace.
+  virtual Result<ino_t> mount_namespace() { return errno_error(ENOSYS, "mount namespace"); }
 
   // The container as one of its tasks sees it, by that task's cgroups.
   virtual Result<SystemInformation> system_information(pid_t tid_on_host) = 0;

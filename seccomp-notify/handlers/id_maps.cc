@@ -44,6 +44,9 @@
 namespace sysbox::seccomp {
 namespace {
 
+// Nobody needs rights over the file system for these, and flags that are locked the kernel keeps.
+constexpr std::uint64_t kHarmless = kPlainAttributes | MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+
 // The kernel's rule is CAP_SYS_ADMIN in the file system's user namespace. A volume is to the
 // container what a disk is to a machine: its own user namespace stands for the host's.
 Result<bool> owns_volumes(const Assistance& with, const Caller& caller) {
@@ -87,8 +90,7 @@ struct Wanted {
   sys::MountAttributes attributes;
 };
 Result<Wanted> check_wish(const Assistance& with, const Caller& caller, const MountAttr& asked) {
-  if (((asked.set | asked.clear) & ~(kPlainAttributes | MOUNT_ATTR_IDMAP)) != 0 ||
-      (asked.clear & MOUNT_ATTR_IDMAP) != 0 || asked.propagation != 0) {
+  if ((asked.set & ~(kHarmless | MOUNT_ATTR_IDMAP)) != 0 || (asked.clear & ~kHarmless) != 0) {
     return errno_error(EINVAL, "attributes beside the ids");
   }
   if (!TRY(owns_volumes(with, caller))) return errno_error(EPERM, "new ids for a mount");
@@ -97,6 +99,7 @@ Result<Wanted> check_wish(const Assistance& with, const Caller& caller, const Mo
   wanted.user_namespace = TRY(named_namespace(with, caller, asked.user_namespace));
   wanted.attributes.set = asked.set;
   wanted.attributes.clear = asked.clear;
+  wanted.attributes.propagation = asked.propagation;
   wanted.attributes.userns_fd = wanted.user_namespace.get();
   return wanted;
 }

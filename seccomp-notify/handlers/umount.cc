@@ -78,14 +78,25 @@ Result<bool> is_root_of(const Visit& visit, int mount_fd) {
   return TRY(describe_place(mount_fd)).mount_id == root_mount;
 }
 
+// Whether it is a piece on the machine's own /proc or /sys, in a mount namespace that was made
+// inside.
+Result<bool> is_piece_elsewhere(const Assistance& with, const Caller& caller, int mount_fd) {
+  if (!with.actions.is_piece_device(TRY(describe_place(mount_fd)).device)) return false;
+  const ino_t own = TRY(sys::fstat(caller.mount_namespace.get())).st_ino;
+  return own != TRY(with.actions.mount_namespace());
+}
+
 // EINVAL is the kernel's answer; see the top of this file for the other one.
 Result<Verdict> answer_for_locked(const Assistance& with, const Visit& visit, const Caller& caller,
                                   int mount_fd, bool may_be_told) {
   // Before Linux 6.8 the number of a mount is soon another's.
   const std::optional<std::uint64_t> number = unique_mount_id(mount_fd);
-  const bool is_told = may_be_told && number && TRY(goes_with_another(visit, mount_fd)) &&
-                       TRY(ToldUmounts::instance().tell(with.tracee, caller, *number));
-  if (is_told) return Verdict(SucceedWith{0});
+  const bool may_tell = may_be_told && number &&
+                        (TRY(goes_with_another(visit, mount_fd)) ||
+                         is_piece_elsewhere(with, caller, mount_fd).value_or(false));
+  if (may_tell && TRY(ToldUmounts::instance().tell(with.tracee, caller, *number))) {
+    return Verdict(SucceedWith{0});
+  }
   return Verdict(FailWith{EINVAL});
 }
 

@@ -125,6 +125,29 @@ start_rootless_docker() { # COMMAND...: that starts dockerd-rootless.sh
   check_podman_pods
 }
 
+# Each container has a user namespace of its own then: its layers, and volumes that ask for it, get the ids of that.
+@test "the newest Podman of root: containers of user namespaces, with new ids for layers and volumes" {
+  python3 -c 'import ctypes; lib = ctypes.CDLL(None, use_errno=True)
+raise SystemExit(lib.syscall(467, -1, None, 0, None, 0) == -1 and ctypes.get_errno() == 38)' ||
+    skip "this kernel gives no mount other ids"
+  need_newest
+  as_root newest
+  run inner 'for name in root containers; do echo $name:65536:131072 | tee -a /etc/subuid >>/etc/subgid; done
+    podman import --quiet /busybox.tar localhost/busybox && podman info --format "{{.Store.GraphStatus}}"'
+  assert_ok
+  assert_contains "$output" "Supports shifting:true"
+  local runtime
+  for runtime in crun runc; do
+    run inner "mkdir -p /var/lib/containers/shared && cd /var/lib/containers/shared && rm -f * && echo text >file && chown 7:8 file
+      podman --runtime $runtime run --rm --userns=auto --volume \$PWD:/v:idmap --volume $runtime:/named:idmap localhost/busybox sh -ec '
+        cat /v/file; stat -c %u:%g /v/file /bin/busybox; touch /v/new /named/new; chown 3:4 /v/new; stat -c %u:%g /v/new
+        read first outside count </proc/self/uid_map; echo \$((outside > 0))' && stat -c %u:%g file new"
+    assert_ok
+    assert_equal "${lines[*]}" "text 7:8 0:0 3:4 1 7:8 3:4" "with $runtime"
+  done
+  as_user newest
+}
+
 # It moves a new root over the old one, and then no path leads to the container's procfs; the kernel counts
 # that as one that the user namespace sees.
 @test "systemd-nspawn with a user namespace of its own" {

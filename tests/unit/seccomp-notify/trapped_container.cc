@@ -156,7 +156,8 @@ std::shared_ptr<seccomp::ContainerActions> make_actions(const std::string& netwo
       identity, make_pieces(),
       fs::LiveFacts{[](int) -> Result<seccomp::SystemInformation> { return kSystemInformation; },
                     [](int) { return std::size_t{1}; },
-                    [network_namespace] { return sys::open(network_namespace, O_RDONLY); }});
+                    [network_namespace] { return sys::open(network_namespace, O_RDONLY); },
+                    [] { return Result<ino_t>(errno_error(ENOSYS, "mount namespace")); }});
 }
 
 std::string run_in_container(const Inside& inside, seccomp::NotifyLoop& loop,
