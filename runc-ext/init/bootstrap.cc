@@ -194,7 +194,13 @@ Result<UniqueFd> build_mounts(const BirthPlan& plan, pid_t init_pid, Channel& pa
   if (rootfs.sysctls) free_mounts.push_back(std::move(rootfs.sysctls));
   TRY(let_hooks_run(parent, init));
   TRY(pivot_into(rootfs.root));
+  if (!rootfs.removable.empty()) TRY(share_root(rootfs.root));
   TRY(send_mounts(init, free_mounts));
+  if (!plan.mounts.removable.empty()) {
+    TRY(init.expect(Step::kGo, "the container's init"));
+    if (!rootfs.removable.empty()) TRY(attach_removable(rootfs.root, rootfs.removable));
+    TRY(init.send(Step::kGo));
+  }
   return std::move(rootfs.overlay);
 }
 

@@ -139,6 +139,10 @@ Result<UniqueFd> join_the_container(const BirthPlan& plan, Channel& helper) {
     return UniqueFd();
   }
   TRY(sys::unshare(CLONE_NEWNS));
+  if (!plan.mounts.removable.empty()) {
+    TRY(helper.send(Step::kGo));
+    TRY(helper.expect(Step::kGo, "the mount helper"));
+  }
   UniqueFd sysctls;
   if (needs_writable_sysctls(plan) && !mounts.fds.empty()) {
     sysctls = std::move(mounts.fds.back());

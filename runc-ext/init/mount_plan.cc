@@ -16,7 +16,7 @@ bool has_mounts_below(const std::string& directory, const std::vector<std::strin
 // What the container's root must not be able to undo.
 bool must_be_locked(const OciMount& mount, const std::vector<std::string>& host_mount_points) {
   if (is_kernel_filesystem(mount) || is_device_directory(mount)) return true;
-  if (!mount.bind) return false;
+  if (!mount.bind || mount.removable) return false;
   return mount.read_only() || (mount.recursive_set & MOUNT_ATTR_RDONLY) != 0 ||
          (mount.recursive_bind && has_mounts_below(clean_path(mount.source), host_mount_points));
 }
@@ -84,7 +84,8 @@ Result<MountPlan> plan_mounts(const OciSpec& spec,
   }
   MountPlan plan;
   for (std::size_t i = 0; i < mounts.size(); ++i) {
-    (locked[i] ? plan.locked : plan.free).push_back(mounts[i]);
+    auto& unlocked = mounts[i].removable ? plan.removable : plan.free;
+    (locked[i] ? plan.locked : unlocked).push_back(mounts[i]);
   }
   return plan;
 }

@@ -5,6 +5,9 @@
 // Locked mounts are made by the helper before the container's own mount namespace exists: the
 // kernel then locks them, so that root inside can neither take them off nor make them writable.
 // Free mounts come after, attached by the container's init: a machine's root may unmount them.
+// Removable mounts come in between: they reach the container's namespace from the helper's, which
+// locks their flags, but not them. Over what is locked the kernel makes no overlay, and no bind
+// that leaves it out, so nothing is locked that need not be.
 
 #include <string>
 #include <vector>
@@ -16,7 +19,8 @@ namespace sysbox::runc {
 
 struct MountPlan {
   std::vector<OciMount> locked;  // in order
-  std::vector<OciMount> free;    // in order, after all locked ones
+  std::vector<OciMount> removable;
+  std::vector<OciMount> free;  // in order, after all locked ones
 };
 
 // `host_mount_points`: targets of the host's mountinfo. A recursive bind of a directory that has

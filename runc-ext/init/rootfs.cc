@@ -111,12 +111,16 @@ Result<UniqueFd> make_shifted_rootfs(const BirthPlan& plan, int userns_fd) {
   return make_rootfs_with_moved_owners(plan, shifted.unmapped_reason);
 }
 
+Result<void> set_propagation(int mount_fd, std::uint64_t propagation) {
+  sys::MountAttributes attributes;
+  attributes.propagation = propagation;
+  return sys::mount_setattr(mount_fd, "", 0, attributes);
+}
+
 // A clone still follows the host's mount that it is of. Only a slave is meant to.
 Result<void> leave_peers_of_rootfs(int rootfs_fd, const std::string& propagation) {
   if (propagation.empty() || propagation == "slave" || propagation == "rslave") return {};
-  sys::MountAttributes alone;
-  alone.propagation = MS_PRIVATE;
-  return sys::mount_setattr(rootfs_fd, "", 0, alone);
+  return set_propagation(rootfs_fd, MS_PRIVATE);
 }
 
 // Returns the mount if it is to turn read-only when all are there.
@@ -136,6 +140,36 @@ Result<std::optional<UniqueFd>> make_locked_mount(const BirthPlan& plan, const R
   TRY(apply_attributes(made.get(), writable_at_first(mount)));
   if (!turns_read_only(mount)) return {std::nullopt};
   return {std::move(made)};
+}
+
+Result<std::uint64_t> mount_number(int fd) {
+  struct statx stx {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) != 0) return last_error("statx");
+  return stx.stx_mnt_id;
+}
+
+// Detached. One whose place is on another mount, by the image's links, is attached at once, and
+// will be locked: only what is mounted on the rootfs itself reaches copies of the namespace.
+Result<std::vector<PlacedMount>> prepare_removable(const BirthPlan& plan, const RootDir& root,
+                                                   const InitNamespaces& namespaces) {
+  std::vector<PlacedMount> prepared;
+  const std::uint64_t rootfs = TRY(mount_number(root.fd()));
+  for (const OciMount& mount : plan.mounts.removable) {
+    const auto prepare = [&]() -> Result<PlacedMount> {
+      UniqueFd made = TRY(make_on_host(plan, root, mount, namespaces));
+      const bool is_directory = S_ISDIR(TRY(sys::fstat(made.get())).st_mode);
+      UniqueFd place = TRY(open_mount_point(
+          root, mount.destination, is_directory ? PlaceKind::kDirectory : PlaceKind::kFile));
+      return PlacedMount{std::move(made), std::move(place)};
+    };
+    PlacedMount placed = TRY(prepare().in(join("mount '", mount.destination, "'")));
+    if (TRY(mount_number(placed.place.get())) != rootfs) {
+      TRY(sys::move_mount(placed.mount.get(), "", placed.place.get(), ""));
+    } else {
+      prepared.push_back(std::move(placed));
+    }
+  }
+  return prepared;
 }
 
 // Before a rootfs turns read-only: the places that init will mount on.
@@ -191,6 +225,7 @@ Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespa
                                               .in(join("mount '", mount.destination, "'")));
     if (turning) turning_read_only.push_back(*std::move(turning));
   }
+  std::vector<PlacedMount> removable = TRY(prepare_removable(plan, root, namespaces));
   TRY(attach_devices(plan, root, devices.get()));
   TRY(mask_paths(plan.spec.linux_part, root));
   UniqueFd sysctls;
@@ -202,7 +237,8 @@ Result<AssembledRootfs> assemble_rootfs(const BirthPlan& plan, const InitNamespa
   if (plan.spec.root_readonly) turning_read_only.push_back(TRY(sys::open_tree(root.fd(), "", 0)));
   if (!turning_read_only.empty()) TRY(make_free_mount_points(plan, root));
   for (const UniqueFd& mount : turning_read_only) TRY(make_read_only(mount.get()));
-  return AssembledRootfs{std::move(root), std::move(overlay), std::move(sysctls)};
+  return AssembledRootfs{std::move(root), std::move(overlay), std::move(sysctls),
+                         std::move(removable)};
 }
 
 bool is_made_by_host(const BirthPlan& plan, const OciMount& mount) {
@@ -229,6 +265,19 @@ Result<void> pivot_into(const RootDir& root) {
   TRY(sys::umount(".", MNT_DETACH));
   if (::chdir("/") != 0) return last_error("chdir /");
   return {};
+}
+
+Result<void> share_root(const RootDir& root) { return set_propagation(root.fd(), MS_SHARED); }
+
+Result<void> attach_removable(const RootDir& root, const std::vector<PlacedMount>& mounts) {
+  for (const PlacedMount& placed : mounts) {
+    // The host's mount of which it is a clone is not to get it as well.
+    TRY(set_propagation(placed.mount.get(), MS_PRIVATE));
+    TRY(sys::move_mount(placed.mount.get(), "", placed.place.get(), ""));
+    TRY(set_propagation(placed.mount.get(), MS_PRIVATE));
+  }
+  // One that follows the host's goes on doing so.
+  return set_propagation(root.fd(), MS_SLAVE);
 }
 
 }  // namespace sysbox::runc

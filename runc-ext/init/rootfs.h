@@ -21,11 +21,18 @@ struct InitNamespaces {
 // True if sysctls of the spec are to be written that its read-only paths cover.
 bool needs_writable_sysctls(const BirthPlan& plan);
 
+// A detached mount and where it belongs.
+struct PlacedMount {
+  UniqueFd mount;
+  UniqueFd place;
+};
+
 struct AssembledRootfs {
   RootDir root;
   // The container's own overlay alone, detached; for who has to see it from outside.
   UniqueFd overlay;
   UniqueFd sysctls;  // a detached copy of /proc/sys without read-only paths, if one is needed
+  std::vector<PlacedMount> removable;
 };
 
 // The rootfs with shifted ids, all locked mounts, masked and read-only paths.
@@ -42,5 +49,11 @@ bool is_made_by_host(const BirthPlan& plan, const OciMount& mount);
 
 // Makes `root` the mount namespace's root and drops the old one.
 Result<void> pivot_into(const RootDir& root);
+
+// What is mounted on `root` from now on comes to be in copies of the mount namespace as well; a
+// copy of another user namespace gets it with its flags locked, and may unmount it.
+Result<void> share_root(const RootDir& root);
+// Attaches them, and is the end of that.
+Result<void> attach_removable(const RootDir& root, const std::vector<PlacedMount>& mounts);
 
 }  // namespace sysbox::runc

@@ -33,6 +33,7 @@ struct OciMount {
   bool id_map = false;                     // "idmap" or "ridmap"
   bool recursive_id_map = false;
   bool unshifted = false;        // files keep the owners that they have on the host
+  bool removable = false;        // it hides nothing: root inside may unmount it, not write to it
   std::optional<IdMap> uid_map;  // the mount's own uidMappings
   std::optional<IdMap> gid_map;
   // Words that are not flags: for the file system ("mode=755", "size=64m"), in order.

@@ -75,6 +75,7 @@ OciMount read_only_bind(const std::string& path) {
   mount.attributes_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   // Anybody may read these files. As nobody's they could not be written either way.
   mount.unshifted = true;
+  mount.removable = true;
   return mount;
 }
 

@@ -224,6 +224,32 @@ privileged_filter() {
   [[ ! -e $host/modules/$release/x ]]
 }
 
+@test "over modules and headers an overlay of /usr is made, as over binds that hide nothing" {
+  local release host=$SUITE_DIR/kernel dir at
+  release=$(uname -r)
+  mkdir -p "$host/modules/$release" "$host/src/linux-headers-$release"
+  echo module >"$host/modules/$release/modules.dep"
+  for at in "." ".root.readonly = true"; do
+    dir=$(bundle kernel "$at | .mounts += [{destination: \"/run\", type: \"tmpfs\", source: \"tmpfs\"}]" sh -ec "
+      cat /lib/modules/$release/modules.dep; grep -c -e ' /lib/modules/.* ro,nosuid,nodev' -e ' /usr/src/.* ro,nosuid,nodev' /proc/self/mountinfo
+      ! grep -e '/lib/modules.* master:' -e '/usr/src.* master:' -e ' / .* master:' /proc/self/mountinfo || exit 11
+      ! mount -o remount,bind,rw /lib/modules/$release 2>/dev/null || exit 12; ! mount -o remount,bind,suid,ro /lib/modules/$release 2>/dev/null || exit 13
+      ! touch /usr/src/linux-headers-$release/x 2>/dev/null || exit 14
+      mkdir /run/up /run/work /run/all; mount -t overlay -o lowerdir=/usr,upperdir=/run/up,workdir=/run/work o /run/all
+      ls /run/all/src; touch /run/all/src/x; umount /run/all
+      umount /lib/modules/$release; ls /lib/modules/$release; echo end")
+    mkdir -p /lib/modules /usr/src "$dir/rootfs/usr/src"
+    run unshare --mount -- bash -c 'mount --bind "$1/modules" /lib/modules &&
+      mount --bind "$1/src" /usr/src && shift && "$@"' x "$host" \
+      "$SYSBOX_RUNC" --root "$SUITE_DIR/root" --manager-socket "$SYSBOX_MGR_SOCKET" \
+      --emulator-socket "$SYSBOX_FS_SOCKET" run --bundle "$dir" kernel </dev/null
+    rmdir /lib/modules 2>/dev/null || :
+    assert_ok
+    assert_equal "$output" "$(printf 'module\n2\nlinux-headers-%s\nend' "$release")"
+    rm -rf --one-file-system "$dir"
+  done
+}
+
 @test "kernel files can be left out" {
   run run_once "$(annotated kernel-files false)" sh -c 'grep -c -e /lib/modules -e /usr/src /proc/mounts'
   assert_equal "$output" 0

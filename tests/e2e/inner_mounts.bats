@@ -156,9 +156,9 @@ raise SystemExit(lib.syscall(458, None, None, 0, 0) == -1 and ctypes.get_errno()
   for mount in mount "busybox mount"; do
     run inside c unshare --mount sh -ec "$options; before=\$(o /dev/pts)
       mount -t tmpfs t /mnt; for at in /dev/shm /mnt; do for size in 64 65; do $mount -o remount,size=\${size}m \$at; done; o \$at; done
-      $mount -o remount,ro /mnt; ! touch /mnt/x 2>/dev/null; $mount -o remount,rw /mnt; touch /mnt/x
+      $mount -o remount,ro /mnt; ! touch /mnt/x 2>/dev/null || exit 11; $mount -o remount,rw /mnt; touch /mnt/x
       echo 't /mnt tmpfs size=66m,mode=700 0 0' >/etc/fstab; mount -o remount /mnt; o /mnt; rm /etc/fstab
-      $mount -o remount /dev/pts; [ \$(o /dev/pts) = \$before ]; ! $mount -o remount,uid=65536 /mnt 2>/dev/null"
+      $mount -o remount /dev/pts; [ \$(o /dev/pts) = \$before ]; ! $mount -o remount,uid=65536 /mnt 2>/dev/null || exit 12"
     assert_ok
     assert_matches "${lines[0]}" size=66560k.*,uid=
     assert_matches "${lines[1]}" size=66560k.*,uid=

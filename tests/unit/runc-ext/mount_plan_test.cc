@@ -92,6 +92,18 @@ TEST(MountPlan, LocksABindOfTheRootfsAndWhatItShows) {
   EXPECT_EQ(places(plan.free), (Places{"/mnt2", "/mnt/z"}));
 }
 
+TEST(MountPlan, LeavesWhatHidesNothingRemovableButForWhatIsLockedBelow) {
+  OciSpec spec;
+  spec.mounts = {bind("/modules", MOUNT_ATTR_RDONLY), bind("/src", MOUNT_ATTR_RDONLY),
+                 bind("/src/secret", MOUNT_ATTR_RDONLY), bind("/rw")};
+  spec.mounts[0].removable = true;
+  spec.mounts[1].removable = true;
+  const MountPlan plan = plan_mounts(spec, {}).value();
+  EXPECT_EQ(places(plan.locked), (Places{"/src", "/src/secret"}));
+  EXPECT_EQ(places(plan.removable), (Places{"/modules"}));
+  EXPECT_EQ(places(plan.free), (Places{"/rw"}));
+}
+
 TEST(MountPlan, LocksWhatWouldHideADeviceOutsideDev) {
   OciSpec spec;
   OciDevice device;
