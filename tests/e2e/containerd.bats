@@ -91,9 +91,10 @@ teardown() {
   assert_contains "$output" 'Read-only file system'
   assert_contains "$(tr -s ' ' <<<"$output")" 'MemTotal: 65536 kB'
   assert_equal "$(stat -c %u "$SUITE_DIR/shared/file")" 0
+  # ctr does not wait for what is still on its way from a terminal.
   PATH=$CONTAINERD_PATH run timeout 60 script --quiet --return --command \
     "ctr run --rm --tty --runtime io.containerd.runc.v2 --runc-binary $SYSBOX_WRAPPER \
-      --runc-root $SUITE_DIR/root $image terminal sh -c 'tty; exit 3'" /dev/null </dev/null 3>&- 4>&-
+      --runc-root $SUITE_DIR/root $image terminal sh -c 'tty; sleep 1; exit 3'" /dev/null </dev/null 3>&- 4>&-
   assert_equal "$status" 3
   assert_contains "$output" /dev/pts/0
 }
