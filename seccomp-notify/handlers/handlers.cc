@@ -202,6 +202,7 @@ Verdict handle(TrappedCall call, const Assistance& with) {
     return Verdict(LetKernelRunIt{});
   }();
   if (verdict.ok()) return std::move(verdict).value();
+  if (verdict.error().code() == ENOTRECOVERABLE) with.visitor.give_up();
   log::debug("trapped call left to the kernel: ", verdict.error().message());
   return LetKernelRunIt{};
 }

@@ -39,18 +39,20 @@ Result<bool> may_need_help(const Assistance& with, const Visit& visit, const std
   return may_be_told ? visit.is_locked(fd) : false;
 }
 
+std::vector<MountInfo>::const_iterator find_mount(const std::vector<MountInfo>& mounts,
+                                                  int mount_id) {
+  return std::find_if(mounts.begin(), mounts.end(),
+                      [&](const MountInfo& mount) { return mount.mount_id == mount_id; });
+}
+
 // Whether a locked mount belongs to one that can be unmounted: not the machine's own /proc and what
 // is on it, but that of a procfs mounted since.
 Result<bool> goes_with_another(const Visit& visit, int mount_fd) {
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
   const int root = TRY(describe_place(visit.root())).mount_id;
-  const auto find = [&](int number) {
-    return std::find_if(mounts.begin(), mounts.end(),
-                        [&](const MountInfo& mount) { return mount.mount_id == number; });
-  };
-  auto mount = find(TRY(describe_place(mount_fd)).mount_id);
+  auto mount = find_mount(mounts, TRY(describe_place(mount_fd)).mount_id);
   while (mount != mounts.end()) {
-    mount = find(mount->parent_id);
+    mount = find_mount(mounts, mount->parent_id);
     if (mount == mounts.end() || mount->mount_id == root) return false;
     const UniqueFd parent = TRY(visit.resolve(mount->target, Follow::kNoLastSymlink));
     if (TRY(describe_place(parent.get())).mount_id != mount->mount_id) return false;
@@ -78,12 +80,18 @@ Result<bool> is_root_of(const Visit& visit, int mount_fd) {
   return TRY(describe_place(mount_fd)).mount_id == root_mount;
 }
 
-// Whether it is a piece on the machine's own /proc or /sys, in a mount namespace that was made
-// inside.
-Result<bool> is_piece_elsewhere(const Assistance& with, const Caller& caller, int mount_fd) {
-  if (!with.actions.is_piece_device(TRY(describe_place(mount_fd)).device)) return false;
+// Whether it is a piece on a sysfs, in a mount namespace that was made inside.
+Result<bool> is_piece_elsewhere(const Assistance& with, const Visit& visit, const Caller& caller,
+                                int mount_fd) {
+  const Place place = TRY(describe_place(mount_fd));
+  if (!with.actions.is_piece_device(place.device)) return false;
   const ino_t own = TRY(sys::fstat(caller.mount_namespace.get())).st_ino;
-  return own != TRY(with.actions.mount_namespace());
+  if (own == TRY(with.actions.mount_namespace())) return false;
+  const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
+  const auto piece = find_mount(mounts, place.mount_id);
+  if (piece == mounts.end()) return false;
+  const auto parent = find_mount(mounts, piece->parent_id);
+  return parent != mounts.end() && parent->filesystem == "sysfs";
 }
 
 // EINVAL is the kernel's answer; see the top of this file for the other one.
@@ -93,7 +101,7 @@ Result<Verdict> answer_for_locked(const Assistance& with, const Visit& visit, co
   const std::optional<std::uint64_t> number = unique_mount_id(mount_fd);
   const bool may_tell = may_be_told && number &&
                         (TRY(goes_with_another(visit, mount_fd)) ||
-                         is_piece_elsewhere(with, caller, mount_fd).value_or(false));
+                         is_piece_elsewhere(with, visit, caller, mount_fd).value_or(false));
   if (may_tell && TRY(ToldUmounts::instance().tell(with.tracee, caller, *number))) {
     return Verdict(SucceedWith{0});
   }

@@ -37,12 +37,8 @@ start_one() {
 }
 in_one() { inside one sh -c "$1"; }
 # open_tree_attr(2): Linux 6.15.
-need_clones_with_ids() {
-  python3 -c 'import ctypes, os
-libc = ctypes.CDLL(None, use_errno=True)
-libc.syscall(467, -1, None, 0, None, 0)
-raise SystemExit(ctypes.get_errno() == 38)' || skip "this kernel gives no mount other ids"
-}
+has_clones_with_ids() { kernel_has_call 467; }
+need_clones_with_ids() { has_clones_with_ids || skip "this kernel gives no mount other ids"; }
 ids='--ids "0 1000 100"'
 
 with_namespace_of() { # PROCESS OPTION...
@@ -147,6 +143,12 @@ on_disk() { (cd "$SUITE_DIR/source" && stat -c %u:%g "$@"); }
   assert_equal "$output" "open_tree_attr: EPERM"
   run in_one 'umount /target'
   assert_failed
+}
+
+@test "a kernel that gives no mount other ids refuses" {
+  ! has_clones_with_ids || skip "this kernel can"
+  assert_refused "$ids /volume /target" "mount_setattr: EPERM"
+  assert_refused "--attr $ids /volume /target" "open_tree_attr: ENOSYS"
 }
 
 @test "nothing is left behind, and no setting of the host has changed" {

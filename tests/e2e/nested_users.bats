@@ -125,11 +125,11 @@ start_rootless_docker() { # COMMAND...: that starts dockerd-rootless.sh
   check_podman_pods
 }
 
-# Each container has a user namespace of its own then: its layers, and volumes that ask for it, get the ids of that.
+# Containers with user namespaces of their own: their layers, and volumes that ask for it, get the ids of those.
+need_new_ids() { kernel_has_call 467 || skip "this kernel gives no mount other ids"; } # open_tree_attr
+
 @test "the newest Podman of root: containers of user namespaces, with new ids for layers and volumes" {
-  python3 -c 'import ctypes; lib = ctypes.CDLL(None, use_errno=True)
-raise SystemExit(lib.syscall(467, -1, None, 0, None, 0) == -1 and ctypes.get_errno() == 38)' ||
-    skip "this kernel gives no mount other ids"
+  need_new_ids
   need_newest
   as_root newest
   run inner 'for name in root containers; do echo $name:65536:131072 | tee -a /etc/subuid >>/etc/subgid; done
@@ -145,6 +145,26 @@ raise SystemExit(lib.syscall(467, -1, None, 0, None, 0) == -1 and ctypes.get_err
     assert_ok
     assert_equal "${lines[*]}" "text 7:8 0:0 3:4 1 7:8 3:4" "with $runtime"
   done
+  as_user newest
+}
+
+@test "the newest containerd: a container of a user namespace, with new ids for its layer and a volume" {
+  need_new_ids
+  need_newest
+  as_root newest
+  give newest /busybox.oci <"$(busybox_oci)"
+  run inner 'setsid containerd >/var/log/containerd 2>&1 </dev/null & pid=$!
+    for i in $(seq 150); do ctr version >/dev/null 2>&1 && break; sleep 0.2; done
+    ctr image import --base-name localhost/busybox /busybox.oci >/dev/null
+    mkdir -p /var/lib/kubelet/volume && cd /var/lib/kubelet/volume && echo text >file && chown 7:8 file
+    ctr run --rm --uidmap 0:2000:500 --gidmap 0:2000:500 --remap-labels \
+      --mount type=bind,src=$PWD,dst=/v,options=rbind:rw:idmap localhost/busybox:latest one sh -ec "
+        read first outside count </proc/self/uid_map; echo \$outside
+        cat /v/file; stat -c %u:%g /v/file /bin/busybox; touch /v/new; chown 3:4 /v/new; stat -c %u:%g /v/new" ||
+      tail -n 20 /var/log/containerd
+    stat -c %u:%g file new $(find /var/lib/containerd -name busybox -links 1); kill $pid'
+  assert_ok
+  assert_equal "${lines[*]}" "2000 text 7:8 0:0 3:4 7:8 3:4 0:0"
   as_user newest
 }
 

@@ -2,6 +2,7 @@
 // namespace and is attached over TARGET. Prints "ok", or the call that failed and its error. Linked
 // statically.
 //
+//   map-ids --has NUMBER                 whether the kernel has the system call of that number
 //   map-ids [OPTION...] SOURCE TARGET
 //     --ids "DISK OUTSIDE COUNT, ..."  of a new user namespace, for users and groups; or
 //     --namespace PATH                 of this one
@@ -169,6 +170,10 @@ int clone_tree(int space, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--has") {
+    // Whatever the call is, it gets nothing that it could do.
+    return ::syscall(std::atol(argv[2]), -1, nullptr, -1, nullptr, -1) < 0 && errno == ENOSYS;
+  }
   const Options options = parse(argc, argv);
   const int space = options.space.empty()
                         ? make_namespace(options.ids)

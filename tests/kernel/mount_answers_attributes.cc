@@ -67,8 +67,8 @@ std::string larger_than_known(char last) {
   structure.back() = last;
   return answer(call(kMountSetattr, AT_FDCWD, "/", 0, structure.data(), structure.size()));
 }
-// An id-mapped clone of a tmpfs, by a user namespace made for it.
-std::string map_ids() {
+// An id-mapped clone of a place, by a user namespace made for it.
+std::string map_ids(const char* source) {
   std::array<int, 2> pipe{};
   if (::pipe(pipe.data()) != 0) return "pipe";
   const pid_t child = ::fork();
@@ -82,8 +82,7 @@ std::string map_ids() {
   step.holds("namespace", ::read(pipe[0], &said, 1) == 1 && said == '1');
   const int space =
       ::open(("/proc/" + std::to_string(child) + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC);
-  step("tmpfs", mount_tmpfs("dir"));
-  const auto tree = static_cast<int>(call(kOpenTree, AT_FDCWD, "dir", OPEN_TREE_CLONE));
+  const auto tree = static_cast<int>(call(kOpenTree, AT_FDCWD, source, OPEN_TREE_CLONE));
   step("open_tree", tree);
   Wanted wanted;
   wanted.set = MOUNT_ATTR_IDMAP;
@@ -182,7 +181,12 @@ const Probe kProbes[] = {
     {"setattr-structure-huge",
      [] { return answer(set_attributes("dir", setting(MOUNT_ATTR_RDONLY), 0, 1 << 20)); }},
     {"setattr-locked", locked},
-    {"setattr-ids", map_ids},
+    {"setattr-ids",
+     [] {
+       Steps step;
+       return step("tmpfs", mount_tmpfs("dir")) ? map_ids("dir") : step.end();
+     }},
+    {"setattr-ids-of-root", [] { return map_ids("/bin"); }},
     {"setattr-ids-no-namespace",
      [] {
        Wanted wanted = setting(MOUNT_ATTR_IDMAP);

@@ -60,6 +60,8 @@ wait_for() { # SECONDS COMMAND...
   done
 }
 
+kernel_has_call() { "$SYSBOX_BUILD/tests/kernel/map-ids" --has "$1"; } # NUMBER
+
 # ---- the suite
 
 suite_start() { # NAME [RANGES]: how many containers it may have at once
