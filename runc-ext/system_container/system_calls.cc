@@ -19,10 +19,10 @@ constexpr std::array kCalls = {
         "mount umount umount2", kEmulated, kAllowed,
         "a procfs or sysfs gets the emulated files, binds over them work, and they go with "
         "one umount (where it names what is locked, as one with --recursive does, it succeeds once "
-        "and takes nothing off); overlays get userxattr; a remount may name ids as mountinfo shows "
-        "them, which is as the host's; everything else is the kernel's: tmpfs, FUSE, cgroups, "
-        "binds "
-        "yes; disks and network file systems EPERM"},
+        "and takes nothing off); overlays get userxattr (one over / itself, or over a "
+        "place below which the engine has mounted something read-only, EINVAL); a remount may name "
+        "ids as mountinfo shows them, which is as the host's; everything else is the kernel's: "
+        "tmpfs, FUSE, cgroups, binds yes; disks and network file systems EPERM"},
     DecidedCalls{
         "fsmount fsopen", kEmulated, kAllowed,
         "the same for a procfs, sysfs or overlay by these calls; everything else is the kernel's"},
