@@ -24,7 +24,7 @@ workshop_packages=("${machine_packages[@]}" dbus-user-session docker-compose bui
 
 # The newest engines, for root and for users, with systemd or without.
 newest_engine_packages=(docker.io docker-cli docker-buildx docker-compose containerd runc iptables
-  iproute2 procps podman buildah crun runsc nftables netavark aardvark-dns passt
+  iproute2 procps podman buildah crun nftables netavark aardvark-dns passt
   golang-github-containers-common uidmap fuse-overlayfs rootlesskit slirp4netns catatonit bubblewrap
   ca-certificates curl systemd systemd-sysv systemd-container dbus dbus-user-session libpam-systemd)
 
