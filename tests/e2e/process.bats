@@ -132,6 +132,7 @@ P
   local signal
   for signal in term SIGTERM sigterm 15; do
     start_idle spelled
+    wait_for 10 catches_term spelled
     runc kill spelled "$signal"
     wait_for 10 is_status spelled stopped
     run runc kill spelled 0

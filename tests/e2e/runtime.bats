@@ -53,6 +53,7 @@ nothing_left_of() { # ID
   assert_failed
   run runc delete whole
   assert_failed
+  wait_for 10 catches_term whole
   runc kill whole TERM
   wait_for 10 is_status whole stopped
   run runc kill whole TERM

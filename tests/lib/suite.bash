@@ -225,6 +225,12 @@ start_idle() { # NAME [JQ_FILTER]
   dir=$(bundle "$1" "${2:-.}" sh -c 'trap "exit 0" TERM; while :; do sleep 5000 & wait; done')
   runc run --detach --bundle "$dir" "$1" >"$SUITE_DIR/log/$1.console" 2>&1 </dev/null
 }
+# Its init has set its trap: before that, the kernel keeps SIGTERM from a process 1.
+catches_term() { # NAME
+  local caught
+  caught=$(sed -n 's/^SigCgt:\t//p' "/proc/$(container_pid "$1")/status")
+  ((0x$caught & 1 << 14))
+}
 inside() { # NAME COMMAND...
   runc exec "$@" </dev/null
 }
