@@ -102,8 +102,9 @@ TEST_F(Takeover, ARequestWaitsForTheSuccessor) {
   });
   std::this_thread::sleep_for(100ms);
   EXPECT_FALSE(is_done);
-  const ServedSession second(FuseSession::take_over(std::move(device), greeting).value());
-  second->tree().assign(state());
+  auto successor = FuseSession::take_over(std::move(device), greeting).value();
+  successor->tree().assign(state());
+  const ServedSession second(std::move(successor));
   reader.join();
   EXPECT_THAT(text, ::testing::StartsWith("Filename"));
 }
