@@ -97,11 +97,9 @@ Result<std::optional<std::string>> change_ids(const Visit& visit, const Caller& 
   const Place place = TRY(describe_place(target_fd));
   if (!place.is_directory || !place.is_mount_root) return std::optional<std::string>();
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
-  for (const MountInfo& mount : mounts) {
-    if (mount.mount_id != place.mount_id) continue;
-    return options_with_own_ids(options, mount.superblock_options, caller);
-  }
-  return std::optional<std::string>();
+  const MountInfo* const mount = find_mount(mounts, place.mount_id);
+  if (mount == nullptr) return std::optional<std::string>();
+  return options_with_own_ids(options, mount->superblock_options, caller);
 }
 
 }  // namespace
@@ -173,9 +171,7 @@ Result<Verdict> handle_mount_setattr(const Assistance& with) {
   const Place found = TRY(describe_place(target.get()));
   if (!found.is_directory || !found.is_mount_root) return Verdict(LetKernelRunIt{});
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
-  const bool is_attached = std::any_of(mounts.begin(), mounts.end(), [&](const MountInfo& mount) {
-    return mount.mount_id == found.mount_id;
-  });
+  const bool is_attached = find_mount(mounts, found.mount_id) != nullptr;
   if (!is_attached && with.actions.is_kept(target.get())) {
     if (!tracee.still_waiting()) return errno_error(ESRCH, "the caller is gone");
     TRY(sys::mount_setattr(target.get(), "", AT_RECURSIVE, attributes_for(read_only)));

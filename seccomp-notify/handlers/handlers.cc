@@ -54,13 +54,19 @@ std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, in
   return found;
 }
 
+const MountInfo* find_mount(const std::vector<MountInfo>& mounts, int mount_id) {
+  const auto found = std::find_if(mounts.begin(), mounts.end(), [&](const MountInfo& mount) {
+    return mount.mount_id == mount_id;
+  });
+  return found == mounts.end() ? nullptr : &*found;
+}
+
 Result<std::vector<BelowMount>> mounts_below(const std::vector<MountInfo>& mounts, int mount_fd,
                                              Depth depth) {
   const int mount_id = TRY(describe_place(mount_fd)).mount_id;
   std::vector<BelowMount> found;
-  const auto top = std::find_if(mounts.begin(), mounts.end(),
-                                [&](const MountInfo& mount) { return mount.mount_id == mount_id; });
-  if (top == mounts.end()) return found;
+  const MountInfo* const top = find_mount(mounts, mount_id);
+  if (top == nullptr) return found;
   const std::size_t base = top->target == "/" ? 1 : top->target.size() + 1;
   const auto add = [&](int parent_id) {
     for (const MountInfo* mount : mounts_on(mounts, parent_id)) {

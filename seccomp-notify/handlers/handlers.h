@@ -92,6 +92,9 @@ Result<bool> may_mount(const Caller& caller);
 std::vector<const MountInfo*> mounts_on(const std::vector<MountInfo>& mounts, int mount_id);
 bool is_piece(const ContainerActions& actions, const MountInfo& mount);
 
+// The one of that number; null if it is not among them.
+const MountInfo* find_mount(const std::vector<MountInfo>& mounts, int mount_id);
+
 // A mount below another one, and the path from there to it.
 struct BelowMount {
   const MountInfo* mount;

@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <sys/mount.h>
 
-#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -39,21 +38,15 @@ Result<bool> may_need_help(const Assistance& with, const Visit& visit, const std
   return may_be_told ? visit.is_locked(fd) : false;
 }
 
-std::vector<MountInfo>::const_iterator find_mount(const std::vector<MountInfo>& mounts,
-                                                  int mount_id) {
-  return std::find_if(mounts.begin(), mounts.end(),
-                      [&](const MountInfo& mount) { return mount.mount_id == mount_id; });
-}
-
 // Whether a locked mount belongs to one that can be unmounted: not the machine's own /proc and what
 // is on it, but that of a procfs mounted since.
 Result<bool> goes_with_another(const Visit& visit, int mount_fd) {
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
   const int root = TRY(describe_place(visit.root())).mount_id;
-  auto mount = find_mount(mounts, TRY(describe_place(mount_fd)).mount_id);
-  while (mount != mounts.end()) {
+  const MountInfo* mount = find_mount(mounts, TRY(describe_place(mount_fd)).mount_id);
+  while (mount != nullptr) {
     mount = find_mount(mounts, mount->parent_id);
-    if (mount == mounts.end() || mount->mount_id == root) return false;
+    if (mount == nullptr || mount->mount_id == root) return false;
     const UniqueFd parent = TRY(visit.resolve(mount->target, Follow::kNoLastSymlink));
     if (TRY(describe_place(parent.get())).mount_id != mount->mount_id) return false;
     if (!TRY(visit.is_locked(parent.get()))) return true;
@@ -88,10 +81,10 @@ Result<bool> is_piece_elsewhere(const Assistance& with, const Visit& visit, cons
   const ino_t own = TRY(sys::fstat(caller.mount_namespace.get())).st_ino;
   if (own == TRY(with.actions.mount_namespace())) return false;
   const std::vector<MountInfo> mounts = TRY(visit.read_mounts());
-  const auto piece = find_mount(mounts, place.mount_id);
-  if (piece == mounts.end()) return false;
-  const auto parent = find_mount(mounts, piece->parent_id);
-  return parent != mounts.end() && parent->filesystem == "sysfs";
+  const MountInfo* const piece = find_mount(mounts, place.mount_id);
+  if (piece == nullptr) return false;
+  const MountInfo* const parent = find_mount(mounts, piece->parent_id);
+  return parent != nullptr && parent->filesystem == "sysfs";
 }
 
 // EINVAL is the kernel's answer; see the top of this file for the other one.
